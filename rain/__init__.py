@@ -12,6 +12,7 @@ b'Hello world!'
 
 from __future__ import annotations
 
+from rain import joblib_backend
 from rain.lazy_names import offered
 
 __version__ = "0.1.0"
@@ -56,3 +57,4 @@ if TYPE_CHECKING:
 else:
     __getattr__, __dir__, __all__ = offered(__name__)
     __all__ += ["__version__"]
+    joblib_backend.offer()

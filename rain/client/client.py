@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import atexit
 import os
-import weakref
 from collections.abc import Callable, Iterable
 from concurrent.futures import wait
 from typing import TYPE_CHECKING, Any
@@ -20,6 +18,7 @@ from rain.client.operations.link import Link, ServerLink
 from rain.client.operations.operation import Operation, block, check_timeout
 from rain.client.operations.session_operations import Item
 from rain.client.operations.twins import awaitable, blocking
+from rain.client.places import open_clients
 from rain.client.places.pool_list import PoolList
 from rain.client.places.pools import Pools, client_on
 from rain.client.session import Session
@@ -36,8 +35,6 @@ if TYPE_CHECKING:
     import ssl
 
     from rain.deploy.pools.pool import Pool
-
-_clients: weakref.WeakSet[Client] = weakref.WeakSet()
 
 
 class Client(Executors):
@@ -102,7 +99,7 @@ class Client(Executors):
             self._connection.bind(make_link(self._connection))
         except RainException as error:
             raise RainException(self._with_fate(str(error))) from None
-        _clients.add(self)
+        open_clients.add(self)
 
     @classmethod
     def _unconnected(cls, address: str, cluster: LocalCluster | None = None) -> Client:
@@ -573,7 +570,7 @@ class Client(Executors):
         cluster, self._cluster = self._cluster, None
         if cluster is not None:
             cluster.close()
-        _clients.discard(self)
+        open_clients.discard(self)
         self._pools.close(dismissed=cluster is not None or connection.core.over_because != "closed")
 
     def _show_rest(self) -> None:
@@ -591,10 +588,3 @@ class Client(Executors):
 
     def _check(self) -> None:
         self._connection.check()
-
-
-@atexit.register
-def _leave() -> None:
-    """Say goodbye at the end of the process."""
-    for client in list(_clients):
-        client.close()

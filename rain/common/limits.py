@@ -213,6 +213,8 @@ SMAPS_BYTES_MAX = 32 * GIB
 PICKLED_ARGUMENT_WARN_BYTES = 256 * KIB
 SHARED_ARRAY_BYTES_MIN = 256 * KIB
 """Arrays of at least this size among the arguments of an executor's or joblib's calls are sent once for all of them."""
+SHARED_ARRAY_SAMPLE_BYTES = 4 * KIB
+"""So much of such an array is compared before it is taken for the one that was sent for the call of joblib."""
 RESULT_LOADERS_MAX = 4
 """Threads of an executor that read results from other hosts."""
 JSON_CHECKED_BYTES_MAX = 4 * MIB

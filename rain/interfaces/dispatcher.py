@@ -80,8 +80,10 @@ class Dispatcher:
         _living.add(self)
         self._thread.start()
 
-    def submit(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> RainFuture:
-        """A future of a call.
+    def submit(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], name: str | None = None
+    ) -> RainFuture:
+        """A future of a call; `name` is that of its task, if it is not the function's.
 
         Raises
         ------
@@ -97,7 +99,7 @@ class Dispatcher:
             if self._mirror.ended is not None:
                 raise lost(self.session)
             try:
-                task = self.calls.task(function, args, kwargs)
+                task = self.calls.task(function, args, kwargs, name)
             except Exception as error:
                 future.fail(error)
                 return future

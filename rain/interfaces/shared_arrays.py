@@ -4,7 +4,8 @@ Theory of operation
 -------------------
 The pickler of arguments asks `SharedArrays.instead` for each object. A large array is written as a constant of the
 session, and its place in the pickle is taken by that constant, which executors map. Whether an array was sent before is
-told by its digest, so that one that was changed meanwhile is another one; inside `trusting` its identity is enough.
+told by its digest, so that one that was changed meanwhile is another one. Where many calls come at a time (`trust`) its
+identity and a sample of its bytes are enough, and its digest is looked at once more at the end.
 
 A constant stays as long as an array with that content lives here, or tasks need it.
 """
@@ -12,8 +13,6 @@ A constant stays as long as an array with that content lives here, or tasks need
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import xxhash
@@ -21,13 +20,22 @@ import xxhash
 from rain.client.data import make_constant
 from rain.client.handles import inside, record_of
 from rain.client.operations.constant_values import encoded
-from rain.common.limits import SHARED_ARRAY_BYTES_MIN
+from rain.common.limits import SHARED_ARRAY_BYTES_MIN, SHARED_ARRAY_SAMPLE_BYTES
 
 if TYPE_CHECKING:
     from rain.client.data import DataObject
     from rain.client.session import Session
 
 _Key = tuple[bytes, int]
+
+
+class _Trusted:
+    """An array that was sent, and its constant."""
+
+    def __init__(self, array: Any, constant: DataObject, digest: bytes) -> None:
+        self.array, self.constant, self.digest = array, constant, digest
+        self.sample = sample_of(array)
+        self.used_again = False
 
 
 class SharedArrays:
@@ -42,24 +50,25 @@ class SharedArrays:
         self._session = session
         self._constants: dict[bytes, DataObject] = {}
         self._owners: dict[_Key, weakref.ref[Any]] = {}
-        self._trusted: dict[int, tuple[Any, DataObject]] | None = None
-
-    @contextmanager
-    def trusting(self) -> Iterator[None]:
-        """While this is open, an array that was sent is taken for unchanged; it and its constant stay until the end."""
-        self.trust()
-        try:
-            yield
-        finally:
-            self.distrust()
+        self._trusting = 0
+        self._trusted: dict[int, _Trusted] = {}
 
     def trust(self) -> None:
-        """Begin what `trusting` does."""
-        self._trusted = {}
+        """Take arrays that were sent for unchanged, if a look at a few thousand bytes says so; until `distrust`, which
+        is called as often. They and their constants stay until then."""
+        self._trusting += 1
 
-    def distrust(self) -> None:
-        """End what `trusting` does."""
-        self._trusted = None
+    def distrust(self) -> list[str]:
+        """End what `trust` began; gives what arrays were changed nevertheless, as texts."""
+        self._trusting -= 1
+        if self._trusting:
+            return []
+        trusted, self._trusted = self._trusted, {}
+        return [
+            f"an array of {one.array.dtype} of the shape {one.array.shape}"
+            for one in trusted.values()
+            if one.used_again and digest_of(one.array) != one.digest
+        ]
 
     def instead(self, value: Any) -> Any:
         """What is pickled in the place of `value`, as of ``__reduce__``; NotImplemented: the value itself."""
@@ -72,9 +81,10 @@ class SharedArrays:
         return self._constant(value).__reduce__()
 
     def _constant(self, array: Any) -> DataObject:
-        trusted = self._trusted
-        if trusted is not None and id(array) in trusted:
-            return trusted[id(array)][1]
+        trusted = self._trusted.get(id(array))
+        if trusted is not None and sample_of(array) == trusted.sample:
+            trusted.used_again = True
+            return trusted.constant
         digest = digest_of(array)
         constant = self._constants.get(digest)
         if constant is None:
@@ -85,8 +95,8 @@ class SharedArrays:
             record.hidden = record.ephemeral = record.kept = True
             self._constants[digest] = constant
         self._hold(digest, array)
-        if trusted is not None:
-            trusted[id(array)] = array, constant
+        if self._trusting:
+            self._trusted[id(array)] = _Trusted(array, constant, digest)
         return constant
 
     def _hold(self, digest: bytes, array: Any) -> None:
@@ -105,10 +115,20 @@ class SharedArrays:
             owners[key] = weakref.ref(array, gone)
 
 
+def sample_of(array: Any) -> bytes:
+    """Bytes from all over a contiguous array."""
+    flat = _bytes_of(array)
+    return bytes(flat[:: max(1, len(flat) // SHARED_ARRAY_SAMPLE_BYTES)])
+
+
+def _bytes_of(array: Any) -> Any:
+    return array.reshape(-1, order="C" if array.flags.c_contiguous else "F").view("u1")
+
+
 def digest_of(array: Any) -> bytes:
     """Digest of a contiguous array: of its bytes, type and shape."""
     order = "C" if array.flags.c_contiguous else "F"
     digest = xxhash.xxh3_128(repr((array.dtype.descr, array.dtype.str, array.shape, order)).encode())
-    digest.update(array.reshape(-1, order=order).view("u1"))
+    digest.update(_bytes_of(array))
     found: bytes = digest.digest()
     return found

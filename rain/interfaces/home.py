@@ -1,0 +1,58 @@
+"""Which client an interface uses whose users name none, and the dispatchers that it has there."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from rain.client.active_session import get_active_session
+from rain.client.client import Client
+from rain.client.places import open_clients
+from rain.common.errors import RainException
+from rain.interfaces.dispatcher import Dispatcher
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_lock = threading.Lock()
+_dispatchers: weakref.WeakKeyDictionary[Client, dict[str, Dispatcher]] = weakref.WeakKeyDictionary()
+_own: Client | None = None
+
+
+def client_in_use() -> Client:
+    """The client of the active session, else the one that connected last, else a local one that is made for this
+    process.
+
+    Raises
+    ------
+    RainException
+        If there is none and none can be made.
+    """
+    global _own
+    try:
+        client = get_active_session().client
+    except RainException:
+        client = None
+    if client is None:
+        with _lock:
+            client = open_clients.newest()
+            if client is None:
+                client = _own = Client.local()
+    return client
+
+
+def dispatcher(client: Client, name: str, options: Mapping[str, Any]) -> Dispatcher:
+    """The dispatcher of an interface at a client, for tasks with these options; its session stays with the client."""
+    key = f"{name} {sorted(options.items())!r}"
+    with _lock:
+        known = _dispatchers.setdefault(client, {})
+        found = known.get(key)
+        if found is None or found.has_ended:
+            found = known[key] = Dispatcher(client.new_session(name), dict(options), owns_session=True)
+        return found
+
+
+def cpus_of(client: Client) -> float:
+    """How many cpus the governors of a client's server have."""
+    return float(sum(governor["cpus"] for governor in client._brief_info()["governors"]))
