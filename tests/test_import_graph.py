@@ -48,6 +48,7 @@ LAZY = {
             "rain.processes.guardian",
         },
         "rain.cli.journal": {"rain.server.journal.checking", "rain.server.recovery.records"},
+        "rain.cli.restart": {"rain.deploy.restart", "rain.deploy.stop", "rain.processes.private_folders"},
         "rain.cli.pools": {
             "rain.deploy.pools.adding",
             "rain.deploy.pools.on_disk.orphans",

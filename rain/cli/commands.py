@@ -19,6 +19,7 @@ from rain.cli.kubernetes import k8s
 from rain.cli.misuse import Misuse
 from rain.cli.pools import split_verbatim
 from rain.cli.printing import count, table
+from rain.cli.restart import restart
 from rain.common.errors import RainException
 from rain.common.formatting import duration_text
 from rain.common.limits import HOST_CONNECT_S, LEAVE_ASKED_S
@@ -298,6 +299,9 @@ def _choose(servers: list[Any]) -> list[Any]:
     if not answer.isdecimal() or not 1 <= int(answer) <= len(servers):
         raise RainException("nothing was stopped")
     return [servers[int(answer) - 1]]
+
+
+app.command()(restart)
 
 
 # -- looking --------------------------------------------------------------------------------------

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-import urllib.error
-import urllib.request
 from typing import Any
 
 from rain.common.errors import RainException
@@ -21,8 +19,8 @@ from rain.common.protocol.messages import (
     ServerToClient,
 )
 from rain.host.machine import host_id
-from rain.net.auth import Credentials, http_bearer
-from rain.net.https import pinned_context
+from rain.net.auth import Credentials
+from rain.net.https import post
 from rain.net.transport import converse
 
 ANSWER_S = 10.0
@@ -113,17 +111,8 @@ async def _ask(address: str, credentials: Credentials, question: ClientToServer)
 
 def dashboard_url(http: str, credentials: Credentials) -> str:
     """The dashboard's URL for a browser here, with a code that logs in once; empty if HTTP is out of reach."""
-    base = http_url(http)
-    role = "http" if "http" in credentials.keys else "client"
-    headers = {"Authorization": f"Bearer {http_bearer(credentials.key(role))}"}
-    request = urllib.request.Request(base + "codes", data=b"", headers=headers)
-    handlers: list[Any] = [urllib.request.ProxyHandler({})]
     try:
-        if base.startswith("https:"):
-            where = base.removeprefix("https://").rstrip("/")
-            handlers.append(urllib.request.HTTPSHandler(context=pinned_context(where, credentials.fingerprint)))
-        direct = urllib.request.build_opener(*handlers)
-        with direct.open(request, timeout=ANSWER_S) as answer:
-            return f"{base}#{answer.read(200).decode('ascii')}"
-    except (OSError, ValueError, urllib.error.URLError, RainException):
+        status, code = post(http, "codes", credentials, ANSWER_S)
+        return f"{http_url(http)}#{code[:200].decode('ascii')}" if status == 200 else ""
+    except (ValueError, RainException):
         return ""

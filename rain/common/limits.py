@@ -13,6 +13,9 @@ GIB = 1 << 30
 
 # -- wire -----------------------------------------------------------------------------------------
 PROTOCOL_VERSION = 7
+PROTOCOL_VERSION_MIN = 7
+"""The oldest that is still spoken with peers of earlier versions of Rain. It stays where a message only gets fields at
+its end; what such a peer would not understand raises it to `PROTOCOL_VERSION`."""
 FRAME_BYTES_MAX = 64 * MIB
 """Largest frame that a peer may send; a longer length prefix closes the connection."""
 BATCH_BYTES_TARGET = 1 * MIB
@@ -66,6 +69,8 @@ GOVERNOR_LOST_S = 10.0
 GOVERNOR_RECONNECT_S = 8.0
 """How long a governor whose connection was closed (not merely silent) may come back before it is declared lost. Where
 the server sees that the governor's process has ended (on the same machine), it is lost at once."""
+RESTART_S = 60.0
+"""How long a server that `rain restart` puts in the place of another may take to be ready, before that comes back."""
 SERVER_SOUGHT_S = 60.0
 """How long a governor without a conversation looks for its server before it ends."""
 TERMINATED_HOLD_S = 1.0

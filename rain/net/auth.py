@@ -40,7 +40,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rain.common.errors import ProtocolError, RainException
-from rain.common.limits import PROTOCOL_VERSION
+from rain.common.limits import PROTOCOL_VERSION, PROTOCOL_VERSION_MIN
 
 if TYPE_CHECKING:
     import ssl
@@ -63,6 +63,17 @@ _POOL_TOKEN = 0x80
 
 class WrongPeer(ProtocolError):
     """The handshake failed; the text lacks only the address, which stands before it."""
+
+
+class OtherVersion(WrongPeer):
+    """The peer speaks another version of the protocol."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(
+            f"speaks version {version} of Rain's protocol, this process speaks version {PROTOCOL_VERSION}: "
+            "install the same version of Rain on both sides"
+        )
+        self.version = version
 
 
 def pool_key(governor_key: bytes, salt: bytes) -> bytes:
@@ -97,6 +108,8 @@ class Connecting:
         Of the certificate that the listening side showed; empty without TLS.
     pool : int
         Number of the pool whose key it is; 0: none's.
+    version : int
+        Of the protocol.
 
     Examples
     --------
@@ -106,16 +119,23 @@ class Connecting:
     'client'
     """
 
-    __slots__ = ("_fingerprint", "_key", "_pool", "opening")
+    __slots__ = ("_fingerprint", "_key", "_pool", "_version", "opening")
 
     def __init__(
-        self, role: str, key: bytes, fingerprint: bytes = b"", nonce: bytes | None = None, pool: int = 0
+        self,
+        role: str,
+        key: bytes,
+        fingerprint: bytes = b"",
+        nonce: bytes | None = None,
+        pool: int = 0,
+        version: int = PROTOCOL_VERSION,
     ) -> None:
+        self._version = version
         self._key = key
         self._fingerprint = fingerprint
         self._pool = pool
         nonce = nonce or secrets.token_bytes(NONCE_BYTES)
-        self.opening = _OPENING.pack(MAGIC, PROTOCOL_VERSION, ROLES[role], pool, nonce)
+        self.opening = _OPENING.pack(MAGIC, version, ROLES[role], pool, nonce)
 
     def prove(self, answer: bytes) -> bytes:
         """Our proof, once theirs in `answer` (`ANSWER_BYTES` long) is found right.
@@ -128,11 +148,8 @@ class Connecting:
         magic, version, *_ = _OPENING.unpack_from(answer)
         if magic != MAGIC:
             raise WrongPeer("is not a Rain server (is it the right port?)")
-        if version != PROTOCOL_VERSION:
-            raise WrongPeer(
-                f"speaks version {version} of Rain's protocol, this process speaks version {PROTOCOL_VERSION}: "
-                "install the same version of Rain on both sides"
-            )
+        if version != self._version:
+            raise OtherVersion(version)
         transcript = self.opening + answer[:OPENING_BYTES]
         expected = _proof(self._key, b"listener", transcript, self._fingerprint)
         if not hmac.compare_digest(expected, answer[OPENING_BYTES:]):
@@ -181,12 +198,13 @@ class Listening:
         role = _ROLE_NAMES.get(number, "")
         # A role without a key, or another version, gets an answer of the same shape, with another proof.
         held = pool_role(pool) if pool and role == "governor" else role if not pool else ""
-        key = self._keys.get(held) if version == PROTOCOL_VERSION else None
+        spoken = PROTOCOL_VERSION_MIN <= version <= PROTOCOL_VERSION
+        key = self._keys.get(held) if spoken else None
         if key is not None:
             self._role, self.pool = role, pool
         else:
             key = secrets.token_bytes(KEY_BYTES)
-        ours = _OPENING.pack(MAGIC, PROTOCOL_VERSION, number, pool, self._nonce)
+        ours = _OPENING.pack(MAGIC, version if spoken else PROTOCOL_VERSION, number, pool, self._nonce)
         transcript = opening + ours
         self._expected = _proof(key, b"connector", transcript, self._fingerprint)
         return ours + _proof(key, b"listener", transcript, self._fingerprint)

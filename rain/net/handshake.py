@@ -12,11 +12,11 @@ import errno
 import socket
 
 from rain.common.errors import ProtocolError, RainException
-from rain.common.limits import HANDSHAKE_S
+from rain.common.limits import HANDSHAKE_S, PROTOCOL_VERSION, PROTOCOL_VERSION_MIN
 from rain.common.protocol.address import is_loopback, parse_address
 from rain.host.descriptors import above_the_limit, is_out_of_descriptors, out_of_descriptors
 from rain.net import auth
-from rain.net.auth import Credentials, WrongPeer
+from rain.net.auth import Credentials, OtherVersion, WrongPeer
 from rain.net.connection import Link
 
 
@@ -74,12 +74,27 @@ class Unanswered(NotRunning):
     """A connection was accepted, and nothing was said on it: the process there is stopped, busy, or being started."""
 
 
-async def _dial(address: str, role: str, key: bytes, pin: bytes, limit_s: float, pool: int, *, secure: bool) -> Link:
+async def _dial(
+    address: str,
+    role: str,
+    key: bytes,
+    pin: bytes,
+    limit_s: float,
+    pool: int,
+    *,
+    secure: bool,
+    version: int = PROTOCOL_VERSION,
+) -> Link:
     link: Link | None = None
     try:
         async with asyncio.timeout(limit_s):
             link = await _connect(address, secure)
-            await _prove(link, role, key, pin, pool)
+            await _prove(link, role, key, pin, pool, version)
+    except OtherVersion as error:
+        _abandon(link)
+        if role == "data" and PROTOCOL_VERSION_MIN <= error.version < version:  # a governor of an earlier version
+            return await _dial(address, role, key, pin, limit_s, pool, secure=secure, version=error.version)
+        raise ProtocolError(f"what listens at {address} {error}") from None
     except TimeoutError:
         _abandon(link)
         raise (RainException if link is None else Unanswered)(
@@ -142,11 +157,11 @@ async def _connect(address: str, secure: bool) -> Link:
     return link
 
 
-async def _prove(link: Link, role: str, key: bytes, pin: bytes, pool: int) -> None:
+async def _prove(link: Link, role: str, key: bytes, pin: bytes, pool: int, version: int) -> None:
     fingerprint = peer_fingerprint(link)
     if fingerprint and pin and fingerprint != pin:
         raise WrongPeer("shows another certificate: the token or connection file belongs to another server")
-    ours = auth.Connecting(role, key, fingerprint, pool=pool)
+    ours = auth.Connecting(role, key, fingerprint, pool=pool, version=version)
     link.write(ours.opening)
     magic = await link.exactly(len(auth.MAGIC))
     if magic != auth.MAGIC:

@@ -1,13 +1,18 @@
-"""HTTPS to a server's status page: its certificate is its own, and known by its fingerprint only."""
+"""HTTP to a server of this user; over TLS its certificate is its own, and known by its fingerprint only."""
 
 from __future__ import annotations
 
 import socket
 import ssl
+import urllib.error
+import urllib.request
+from typing import Any
 
 from rain.common.errors import RainException
-from rain.common.protocol.address import parse_address
-from rain.net.auth import connecting_context, fingerprint_of
+from rain.common.protocol.address import http_url, parse_address
+from rain.net.auth import Credentials, connecting_context, fingerprint_of, http_bearer
+
+_ANSWER_BYTES_MAX = 1 << 20
 
 
 def fingerprint_text(fingerprint: bytes) -> str:
@@ -59,3 +64,44 @@ def pinned_context(address: str, fingerprint: bytes, timeout_s: float = 10.0) ->
     context.check_hostname = False  # it holds no host's name; this very certificate is asked for
     context.load_verify_locations(cadata=certificate)
     return context
+
+
+class NotAnswered(RainException):
+    """A server could not be reached, or ended before it answered."""
+
+
+def post(http: str, path: str, credentials: Credentials, timeout_s: float) -> tuple[int, bytes]:
+    """Post an empty body to a server's HTTP listener; returns the status and what was answered.
+
+    Parameters
+    ----------
+    http : str
+        ``host:port`` of the listener.
+    path : str
+        Without a slash at its beginning.
+    credentials : Credentials
+    timeout_s : float
+
+    Raises
+    ------
+    NotAnswered
+        If it cannot be reached.
+    RainException
+        If it shows another certificate.
+    """
+    base = http_url(http)
+    role = "http" if "http" in credentials.keys else "client"
+    headers = {"Authorization": f"Bearer {http_bearer(credentials.key(role))}"}
+    request = urllib.request.Request(base + path, data=b"", headers=headers)
+    handlers: list[Any] = [urllib.request.ProxyHandler({})]
+    if base.startswith("https:"):
+        where = base.removeprefix("https://").rstrip("/")
+        handlers.append(urllib.request.HTTPSHandler(context=pinned_context(where, credentials.fingerprint)))
+    try:
+        with urllib.request.build_opener(*handlers).open(request, timeout=timeout_s) as answer:
+            return answer.status, answer.read(_ANSWER_BYTES_MAX)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read(_ANSWER_BYTES_MAX)
+    except (OSError, ValueError) as error:
+        raise NotAnswered(f"{base} cannot be reached: {getattr(error, 'reason', error)}") from None

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from rain.common.errors import ProtocolError, RainException, ResourceError
-from rain.common.limits import DEADLINES, HANDSHAKES_PENDING_MAX, PROTOCOL_VERSION, Deadlines
+from rain.common.limits import DEADLINES, HANDSHAKES_PENDING_MAX, PROTOCOL_VERSION, PROTOCOL_VERSION_MIN, Deadlines
 from rain.common.protocol.address import format_address, is_loopback, is_wildcard
 from rain.common.protocol.messages import Hello, Refused, Welcome
 from rain.net.auth import Certificate, Credentials, WrongPeer
@@ -375,7 +375,7 @@ class Listener:
             return f"it proved to be a {role} and said that it is a {hello.role}"
         if role not in self._incoming_by_role:
             return f"no {role} connects here"
-        if hello.protocol != PROTOCOL_VERSION:
+        if not PROTOCOL_VERSION_MIN <= hello.protocol <= PROTOCOL_VERSION:
             return f"version {hello.protocol} of Rain's protocol is spoken there, version {PROTOCOL_VERSION} here"
         if hello.python != PYTHON:
             return (

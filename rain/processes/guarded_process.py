@@ -45,6 +45,8 @@ class GuardedProcess:
         self.ready_at = 0.0
         self.failures = 0
         self.start_at: float | None = 0.0
+        self.before: list[str] = []  # the command to go back to, should the present one not become ready …
+        self.trial_until: float | None = None  # … by this time
 
 
 def become(process: GuardedProcess, ready: int, given: int | None, lifeline: int, entry: Any = None) -> NoReturn:

@@ -5,7 +5,8 @@
     {"processes": [{"name": "server", "command": ["python", "-P", "rain/__main__.py"],
                     "arguments": ["server", "--ready-file", "{ready}", "--lifeline", "{lifeline}", …],
                     "log": "/path/server.log", "restart": true, "keep": [5]}, …],
-     "lifeline": 3, "report": 4, "lock": 6, "folder": "/tmp/rain-local-…", "grace_s": 5.0,
+     "lifeline": 3, "report": 4, "lock": 6, "folder": "/tmp/rain-local-…", "grace_s": 5.0, "trial_s": 60.0,
+     "rain": ["python", "-P", "rain/__main__.py"],
      "log": "/path/guardian.log", "log_bytes_max": 16777216, "look_at_logs_s": 10.0,
      "preload": ["module", …], "entry": "module:function"}
 
@@ -30,6 +31,11 @@ stay; one that ``leaves`` is not, if its exit status is 0: then it left on purpo
 descriptors stay open meanwhile, so its peers wait instead of being refused. Without what is ``vital`` the others are of
 no use: when that failed a few times in a row, all ends. What is to be ``told`` gets the signal `STAYS_AWAY` before it
 is ended with all else, so that it can tell its peers that it does not come back.
+
+A process that ends with status 0 may have said, also at ``{folders}``, by which other command `rain` it is to be
+started again (`rain.processes.keeper.start_next`): that is how a server of another version comes. If that one is ready
+within ``trial_s``, it is the command of all else too that is `rain` and is started from then on; if it ends before, or
+is late and is killed, the one before is started again.
 
 What happens is reported as JSON lines at the descriptor `report`: ``{"event": "started" | "ready" | "ended" | "over",
 "name": …, "pid": …, "text": …}``. The listener may read it late or never: lines that have no room are left out.
@@ -85,6 +91,8 @@ class Guardian:
         self._look_at_logs_s: float = plan["look_at_logs_s"]
         self._look_at_logs_at = 0.0
         self._grace_s: float = plan.get("grace_s", 5.0)
+        self._trial_s: float = plan.get("trial_s", 60.0)
+        self._rain: list[str] = plan.get("rain", [])
         self._preload: list[str] = plan.get("preload", [])
         self._entry: str = plan.get("entry", "")
         inherited = [self._lifeline, self._report_to, plan.get("lock"), *(fd for p in self._processes for fd in p.keep)]
@@ -127,6 +135,7 @@ class Guardian:
                 self._start_nursery()
             while not self._stopping:
                 self._start_due()
+                self._end_late()
                 pending = self._nursery or any(p.pid or p.start_at is not None for p in self._processes)
                 if not pending:
                     break
@@ -141,6 +150,7 @@ class Guardian:
     def _next_start(self) -> float:
         due = [p.start_at for p in self._processes if p.start_at is not None and self._nursery is None]
         due += [p.left_until for p in self._processes if p.left_until is not None]
+        due += [p.trial_until for p in self._processes if p.trial_until is not None]
         return max(0.0, min([self._look_at_logs_at, *due]) - time.monotonic())
 
     def _wait(self, timeout_s: float | None) -> None:
@@ -284,6 +294,8 @@ class Guardian:
             process.folders.receive()
             process.left_until = process.ready_at
             self._report("ready", process)
+            if process.before:
+                self._adopt(process)
         if not data:
             os.close(descriptor)
             process.ready = None
@@ -324,7 +336,11 @@ class Guardian:
         process.folders.died()
         process.left_until = time.monotonic()
         process.removing_until = process.left_until + 2 * _TAKE_OVER_S
+        wanted = process.folders.take_next()
         if self._stopping or not process.restart or not process.was_ready or (process.leaves and status == 0):
+            return
+        if process.before or (wanted and status == 0):
+            self._change(process, wanted, unstarted or describe_status(status))
             return
         settled = process.ready_at and time.monotonic() - process.ready_at > _SETTLED_S
         process.ready_at = 0.0
@@ -346,6 +362,44 @@ class Guardian:
         _log(f"{how}; starting it again, its log is {process.log}")
         process.start_at = time.monotonic() + pause
         process.left_until = time.monotonic() + _TAKE_OVER_S
+
+    def _change(self, process: GuardedProcess, wanted: list[str], how: str) -> None:
+        """Start at once the command that a process wanted in its place; or the one before, if that had been tried."""
+        if process.before:
+            process.command, process.before, process.trial_until = process.before, [], None
+            _log(
+                f"what was to come in the place of the {process.name} ended ({how}) before it was ready; the one "
+                f"before is started again, its log is {process.log}"
+            )
+        else:
+            _log(f"the {process.name} makes room for {' '.join(wanted)}")
+            process.before = process.command
+            process.command = self._in_place(process.command, wanted)
+            process.trial_until = time.monotonic() + self._trial_s
+        process.start_at = time.monotonic()
+        process.left_until = time.monotonic() + _TAKE_OVER_S
+
+    def _adopt(self, process: GuardedProcess) -> None:
+        """What came in the place of another is ready."""
+        process.before, process.trial_until = [], None
+        rain = process.command[len(process.command) - len(self._rain) :]
+        for other in self._processes:
+            other.command = self._in_place(other.command, rain)
+        self._rain = rain
+        _log(f"the {process.name} is {' '.join(process.command)} from now on, and so is all else that is started")
+
+    def _in_place(self, command: list[str], rain: list[str]) -> list[str]:
+        """A command with another `rain` at its end, if it has that of this cluster there."""
+        size = len(self._rain)
+        return command[:-size] + rain if size and command[-size:] == self._rain else command
+
+    def _end_late(self) -> None:
+        """Kill what came in the place of another and is not ready in time."""
+        for process in self._processes:
+            if process.trial_until is not None and process.trial_until <= time.monotonic() and process.pid:
+                _log(f"what was to come in the place of the {process.name} is not ready after {self._trial_s:g} s")
+                process.trial_until = None
+                signal_all([process.pid], signal.SIGKILL)
 
     def _bound_logs(self) -> None:
         now = time.monotonic()

@@ -19,8 +19,10 @@ from rain.host.starting import close_all_but
 
 FOLDERS_ARGUMENT = "{folders}"
 """In a guarded process's arguments: what `report_folders_to` takes goes there."""
+_NEXT = "next"
 _REMOVING_S = 20.0
 _PAUSE_S = 0.1
+_guardian = -1
 
 
 class Folders:
@@ -39,6 +41,7 @@ class Folders:
         self._partial = b""
         self._own: dict[str, None] = {}
         self._left: dict[str, None] = {}
+        self._next: list[str] = []
 
     def receive(self) -> bool:
         """Take in what arrived; False when no process can write any more."""
@@ -52,6 +55,9 @@ class Folders:
             *lines, self._partial = (self._partial + data).split(b"\n")
             for line in lines:
                 what, path = json.loads(line)
+                if what == _NEXT:
+                    self._next = path
+                    continue
                 self._left.pop(path, None)
                 if what == "+":
                     self._own[path] = None
@@ -64,6 +70,11 @@ class Folders:
         self._partial = b""
         self._left |= self._own
         self._own.clear()
+
+    def take_next(self) -> list[str]:
+        """The command `rain` that the process, before it ended, wanted to be started in its place; empty: its own."""
+        wanted, self._next = self._next, []
+        return wanted
 
     def argument(self) -> str:
         """For the command line of the next process."""
@@ -90,6 +101,19 @@ def report_folders_to(argument: str) -> None:
     values = json.loads(argument)
     os.set_inheritable(values["tell"], False)
     scratch.report_to(values["tell"], values["left"])
+    global _guardian
+    _guardian = values["tell"]
+
+
+def start_next(rain: list[str]) -> None:
+    """Below a guardian, before this process ends with status 0: have it started again by another command `rain`.
+
+    Raises
+    ------
+    OSError
+        If the guardian is gone.
+    """
+    os.write(_guardian, json.dumps([_NEXT, rain]).encode() + b"\n")
 
 
 class Keeper:

@@ -13,12 +13,12 @@ import subprocess
 import sys
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from rain.common.errors import RainException
-from rain.common.limits import EXECUTOR_START_S, LOG_BYTES_MAX
+from rain.common.limits import EXECUTOR_START_S, LOG_BYTES_MAX, RESTART_S
 from rain.host.process_table import is_alive, start_time
 from rain.host.starting import clean_environment, or_ended
 from rain.processes.elsewhere.causes import cause_of
@@ -95,6 +95,10 @@ class Launch:
         How long logs may become, and how often that is looked at.
     preload : bool
         Whether what is Rain itself is forked from one process that imported it once (see `rain.processes.guardian`).
+    rain : sequence of str
+        The command `rain` with which programs are started, in whose place that of another version may come.
+    trial_s : float
+        How long what comes may take to be ready, before the one before is started again.
 
     Attributes
     ----------
@@ -113,6 +117,8 @@ class Launch:
         preload: bool = True,
         log_bytes_max: int = LOG_BYTES_MAX,
         look_at_logs_s: float = 10.0,
+        rain: Sequence[str] = RAIN,
+        trial_s: float = RESTART_S,
     ) -> None:
         self._programs = programs
         self.folder = folder
@@ -127,6 +133,8 @@ class Launch:
             "lifeline": lifeline if tied else None,
             "folder": folder if owned else None,
             "lock": owned.lock if owned else None,
+            "rain": list(rain),
+            "trial_s": trial_s,
             "log_bytes_max": log_bytes_max,
             "look_at_logs_s": look_at_logs_s,
         }

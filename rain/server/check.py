@@ -12,6 +12,7 @@ from rain.common.state_styles import NOT_RUN, shown_task
 from rain.common.states import TaskState
 from rain.server.core.core import ServerCore
 from rain.server.core.objects import required
+from rain.server.core.state import State
 from rain.server.graph import Graph
 from rain.server.records.data_object import Object
 from rain.server.records.governor import Governor
@@ -76,7 +77,17 @@ def check(core: ServerCore) -> None:
     AssertionError
         Naming the record that does not fit.
     """
-    graph = core.state.graph
+    check_state(core.state)
+
+
+def check_state(memory: State) -> None:
+    """As `check`, of the state of a core.
+
+    Raises
+    ------
+    AssertionError
+    """
+    graph = memory.graph
     known = 0
     for session in graph.sessions.values():
         _check_session(graph, session)
@@ -104,7 +115,7 @@ def check(core: ServerCore) -> None:
         _check_governor(graph, governor)
         replicas += len(governor.objects)
     assert known == replicas, "objects and governors differ about replicas"
-    for reading in core.state.readings.values():
+    for reading in memory.readings.values():
         assert reading.waiting, "a reading is answered and still here"
         for governor_id, id, attempt in reading.waiting:
             assert governor_id in graph.governors, "a reading waits for a governor that is gone"

@@ -13,7 +13,7 @@ import asyncio
 import html
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -77,6 +77,8 @@ class Http:
         Gives the present `ServerInfo`.
     certificate : Certificate or None
         With one TLS is spoken, and nothing else; without one `listener` must be on loopback.
+    restart : callable or None
+        Takes a step of `rain restart`, as `rain.server.recovery.handing_over.HandingOver.step`.
     """
 
     def __init__(
@@ -86,7 +88,9 @@ class Http:
         log: EventLog,
         status: Callable[[], ServerInfo],
         certificate: Certificate | None = None,
+        restart: Callable[[str], Awaitable[dict[str, Any]]] | None = None,
     ) -> None:
+        self.restart = restart
         self.bearers = bearers
         self.log = log
         self.status = status
@@ -107,6 +111,7 @@ class Http:
                 (r"/events", _Events, {"http": self}),
                 (r"/login", _Login, {"http": self}),
                 (r"/codes", _Codes, {"http": self}),
+                (r"/restart/([a-z]+)", _Restart, {"http": self}),
                 (r"/(style\.css|login\.js)", _Asset, {"http": self}),
             ],
             default_handler_class=_Base,
@@ -237,6 +242,21 @@ class _Codes(_Base):
     def post(self) -> None:
         self.set_header("Content-Type", "text/plain; charset=utf-8")
         self.finish(self.http.login_code())
+
+
+class _Restart(_Base):
+    """Steps of `rain restart`. Who has a key may only say when: what is to come says a file of the server's user."""
+
+    async def post(self, step: str) -> None:
+        if self.http.restart is None:
+            raise tornado.web.HTTPError(404)
+        self.set_header("Content-Type", "application/json")
+        try:
+            answer = await self.http.restart(step)
+        except RainException as error:
+            self.set_status(409)
+            answer = {"error": str(error)}
+        await self.finish(encode_json(answer))
 
 
 class _Asset(_Base):

@@ -228,7 +228,10 @@ def _find(name: str) -> importlib.machinery.ModuleSpec | None:
     for end in range(1, len(parts) + 1):
         full = ".".join(parts[:end])
         found = (finder.find_spec(full, path) for finder in sys.meta_path if hasattr(finder, "find_spec"))
-        spec = next((spec for spec in found if spec is not None), None)
+        try:
+            spec = next((spec for spec in found if spec is not None), None)
+        except KeyError:  # a folder without `__init__` in another one: Python finds it only once the latter is imported
+            return None
         if spec is None:
             return None
         path = spec.submodule_search_locations

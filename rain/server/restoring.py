@@ -33,6 +33,7 @@ from rain.server.recovery.records import (
     Record,
     decode_record,
 )
+from rain.server.scheduling.policy import DEFAULT_POLICY
 
 log = logging.getLogger("rain.server")
 
@@ -54,8 +55,9 @@ class Replay:
         Of records.
     folders : list of str
         Where the files of large constants are; empty: there was no server before.
-    faithful : bool
-        Whether channels took all that those of the server before had taken.
+    exact : bool
+        Whether what was decided is what the server before decided: all records that lead to decisions were applied by
+        the same code and policy, or there are none since an image; and channels took all that those before had taken.
     discarded : list of str
         Uploads whose files are to be discarded.
     """
@@ -70,7 +72,7 @@ class Replay:
         self._followed: list[tuple[FollowUp, int]] = []
         self._parted: dict[int, str] = {}
         self.count = 0
-        self.faithful = True
+        self.exact = True
         self.folders: list[str] = []
         self.discarded: list[str] = []
 
@@ -82,36 +84,35 @@ class Replay:
         RainException
             If the journal is damaged, or another server's.
         """
-        collects = gc.isenabled()
+        collects, machine = gc.isenabled(), self._machine
         gc.disable()  # what is made here stays
-        self._machine.hands = self
+        machine.hands = self
         try:
             image = journal.image()
             if image is not None:
                 self._load(load_image(image))
                 self.count += 1
                 del image
+            # What another policy decides need not follow from records alone: its code, its order, its limit of time.
+            own = machine.core.state.policy_name == DEFAULT_POLICY
             for kind, payload in journal.records():
-                self._apply(decode_record(kind, payload))
+                record = decode_record(kind, payload)
+                if not (own and journal.by_same_code) and type(record) is not Begun:
+                    self.exact = False
+                self._apply(record)
                 self.count += 1
         finally:
-            self._machine.hands = self._peers
+            machine.hands = self._peers
             gc.freeze()
             if collects:
                 gc.enable()
 
-    def finish(self, same_code: bool) -> None:
-        """From now on it is life.
-
-        Parameters
-        ----------
-        same_code : bool
-            Whether what was decided is what the dead server decided. If not, no conversation goes on: governors start
-            anew, clients that wait are told that their sessions are over.
-        """
+    def finish(self) -> None:
+        """From now on it is life. If this is not `exact`, no conversation goes on: governors start anew, clients that
+        wait are told that their sessions are over."""
         peers = self._peers
         peers.resume()
-        if not same_code:
+        if not self.exact:
             for number in list(self._machine.names):
                 peers.part(number, "the server was started anew in another version")
             return
@@ -135,7 +136,7 @@ class Replay:
     def _load(self, image: Image) -> None:
         machine, state = self._machine, image.state
         before = machine.core.state
-        if state.policy is None:  # one that is not Rain's own
+        if type(state.policy) is not type(before.policy):  # an image holds no policy but Rain's own
             state.policy = before.policy
             for session in state.graph.sessions.values():
                 for task in queued_tasks(session):
@@ -194,7 +195,7 @@ class Replay:
         try:
             yield
         except ProtocolError as error:
-            self.faithful = False
+            self.exact = False
             log.error("while records were applied again: %s", error)
 
     def _begun(self, record: Begun) -> None:

@@ -51,12 +51,12 @@ from rain.server.journal.journal import Journal
 from rain.server.peers import Peers
 from rain.server.policy_loading import choose_policy
 from rain.server.recovery.fingerprint import fingerprint
+from rain.server.recovery.handing_over import HandingOver
 from rain.server.recovery.images import image_pieces
 from rain.server.recovery.recorder import Recorder
 from rain.server.recovery.records import Begun
 from rain.server.recovery.snapshots import Snapshots
 from rain.server.restoring import Replay
-from rain.server.scheduling.policy import DEFAULT_POLICY
 from rain.server.uploads import constant_files
 
 log = logging.getLogger("rain.server")
@@ -155,6 +155,7 @@ class Server:
         self._returned_at = 0.0
         self._snapshots: Snapshots | None = None
         self._broken: asyncio.Future[None] = self._loop.create_future()
+        self._handed_over: asyncio.Future[None] = self._loop.create_future()
         self._pushed_s = 0.0
         self._sweep: asyncio.Future[None] | None = None
         self._recorder = Recorder()
@@ -197,7 +198,7 @@ class Server:
         bearers = {http_bearer(self._credentials.key(role)) for role in ("client", "http")}
         http = listen(options.http_host, options.http_port)
         certificate = None if is_loopback(http.getsockname()[0]) else self._credentials.certify()
-        self._http = Http(http, bearers, self._log, self.info, certificate)
+        self._http = Http(http, bearers, self._log, self.info, certificate, self._restart)
         self._core = ServerCore(
             self.address, self._host_id, self._http.address, __version__, self._log_dir, policy.make, policy.name
         )
@@ -234,11 +235,9 @@ class Server:
         options, journal, listener = self.options, self._recorder.journal, self._listener
         assert listener is not None
         replay = Replay(self._peers, listener, self._log, self.address)
-        same_code, began = True, time.monotonic()
+        began = time.monotonic()
         if journal is not None:
             replay.run(journal)
-            # What another policy decides need not follow from records alone: its code, its order, its limit of time.
-            same_code = journal.same_code and replay.faithful and self._core.state.policy_name == DEFAULT_POLICY
             self._recorder.begin(self._peers.machine.now)
         try:
             self._scratches, self._constants = constant_files(
@@ -260,7 +259,7 @@ class Server:
             log.info(
                 "came back with %d sessions: %d records in %.2f s%s",
                 len(self._core.state.graph.sessions), replay.count, self._returned_at - began,
-                "" if same_code else "; what was decided may differ (another version or policy): what ran is run again",
+                "" if replay.exact else "; it may differ (another version or policy): what ran is run again",
             )  # fmt: skip
         now, folders = self._recorder.now(), [scratch.path for scratch in self._scratches]
         self._peers.record(Begun(now, time.time(), self._log.next, self.address, folders))
@@ -268,16 +267,16 @@ class Server:
             journal, lambda: image_pieces(self._peers.image(self._log.next, self.address, folders))
         )
         if replay.count:
-            self._snapshots.returned(same_code)
+            self._snapshots.returned(replay.exact and journal.same_code)
         listener.replayed()
-        replay.finish(same_code)
+        replay.finish()
         if not self._recorder.commit():
             raise ResourceError(f"the journal cannot be written: {self._recorder.full}")
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set; an error that stays ends the server rather than leave it half alive."""
         stopped = self._loop.create_task(stop.wait())
-        ends: set[asyncio.Future[Any]] = {stopped, self._timer, self._broken}
+        ends: set[asyncio.Future[Any]] = {stopped, self._timer, self._broken, self._handed_over}
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         self._asked = stop.is_set()
         stopped.cancel()
@@ -285,6 +284,22 @@ class Server:
             if end.done():
                 end.result()
         self._broken.cancel()
+
+    async def _restart(self, step: str) -> dict[str, Any]:
+        """Take a step of `rain restart`."""
+        peers = self._peers
+        handing_over = HandingOver(
+            self._recorder, lambda: peers.settled, self._log, self._snapshots, self.options.guarded, self._give_way
+        )
+        return await handing_over.step(step)
+
+    def _give_way(self) -> None:
+        """Another server has all that this one was."""
+        assert self._listener is not None
+        try:
+            self._listener.leave()
+        finally:
+            self._handed_over.set_result(None)
 
     def _fatal(self, error: Exception) -> None:
         if not self._broken.done():

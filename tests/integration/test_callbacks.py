@@ -339,6 +339,7 @@ NOT_GUARDED = {
         "stop.wait()": "awaited in `run`",
         "server.stay_away": "sets a flag",
     },
+    "rain.server.recovery.handing_over": {"self._events.flush": "awaited in `step`"},
     "rain.server.http": {"answer": "awaited by its handler, and Tornado answers 500"},
     "rain.governor.shell": {
         "self._tick()": "the end of it ends the governor, in `run`",

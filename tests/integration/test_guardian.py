@@ -14,9 +14,10 @@ import pytest
 
 from rain.common.errors import RainException
 from rain.host.process_table import descendants, start_time
+from rain.processes.keeper import FOLDERS_ARGUMENT
 from rain.processes.launching import LIFELINE, READY, Launch, Program, stop_guardian
 from rain.processes.scratch import Scratch
-from tests.support.waiting import GUARD_S
+from tests.support.waiting import GUARD_S, until
 
 SLEEPER = """
 import os, sys, time
@@ -189,6 +190,45 @@ def test_a_process_that_was_ready_is_started_again_with_its_socket(pids, tmp_pat
     assert second != first
     launch.stop()
     assert "starting it again" in (tmp_path / "guardian.log").read_text()
+
+
+CHANGING = """
+import os, sys, time
+sys.path[:0] = {path!r}
+from rain.host.lifeline import write_ready_file
+from rain.processes.keeper import report_folders_to, start_next
+ready, said, folders = sys.argv[1:4]
+report_folders_to(folders)
+with open(said, "a") as file:
+    file.write(f"{os.getpid()}\\n")
+late = sys.argv[0].endswith("late.py")
+if not late:
+    write_ready_file(ready)
+    try:
+        os.close(os.open(sys.argv[0] + ".was", os.O_CREAT | os.O_EXCL))
+        start_next([sys.executable, sys.argv[0].replace("early", "late")])
+        sys.exit(0)
+    except FileExistsError:
+        pass
+time.sleep(1000)
+"""
+
+
+def test_what_is_to_come_and_is_not_ready_in_time_is_killed_and_the_one_before_comes_back(tmp_path):
+    """A program that makes room for another one, which never says that it is ready."""
+    for name in ("early", "late"):
+        (tmp_path / f"{name}.py").write_text(CHANGING.replace("{path!r}", repr([p for p in sys.path if p])))
+    rain, said = [sys.executable, str(tmp_path / "early.py")], tmp_path / "said"
+    arguments = [READY, str(said), FOLDERS_ARGUMENT]
+    program = Program("early", arguments, str(tmp_path / "log"), rain, restart=True)
+    launch = Launch([program], str(tmp_path), preload=False, rain=rain, trial_s=1.0)
+    launch.wait()
+    until(lambda: said.exists() and len(said.read_text().split()) == 3, "the one before is back")
+    launch.stop()
+    log = (tmp_path / "guardian.log").read_text()
+    assert f"the early makes room for {sys.executable} {tmp_path}/late.py" in log
+    assert "is not ready after 1 s" in log
+    assert "ended (killed by SIGKILL) before it was ready; the one before is started again" in log
 
 
 def test_a_process_that_cannot_start_is_one_clear_error(pids, tmp_path):

@@ -47,12 +47,16 @@ def has_journal(path: str) -> bool:
         return False
 
 
+RESTART = "restart.json"
+"""In a journal's folder while `rain restart` is at work: what is to come in the server's place."""
+
+
 def remove_journal(path: str, *others: str) -> None:
     """Remove what a journal has in the folder at `path`, the files called `others`, and the folder if nothing else is
     in it."""
     with contextlib.suppress(OSError):
         for name in os.listdir(path):
-            if _NAME.fullmatch(name) or name == _LOCK or name in others:
+            if _NAME.fullmatch(name) or name in (_LOCK, RESTART) or name in others:
                 os.unlink(os.path.join(path, name))
         os.rmdir(path)
 

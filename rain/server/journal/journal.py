@@ -9,7 +9,7 @@ import os
 from collections.abc import Collection, Iterable, Iterator
 
 from rain import __version__
-from rain.server.journal.files import Folder, image_name, segment_name
+from rain.server.journal.files import RESTART, Folder, image_name, segment_name
 from rain.server.journal.format import (
     COUNT,
     END,
@@ -26,6 +26,8 @@ from rain.server.journal.writer import SegmentWriter, write_all
 
 log = logging.getLogger(__name__)
 
+WISH_BYTES_MAX = 16384
+
 
 class Journal:
     """The journal of one server. First its `records` are read to the end, then it is written.
@@ -40,6 +42,11 @@ class Journal:
         Whether `commit` returns only when the disk has it.
     kinds : collection of int or None
         The kinds of records that the reader knows; None: any.
+
+    Attributes
+    ----------
+    by_same_code : bool
+        Whether the record that `records` gave last was written by code of the same fingerprint.
 
     Raises
     ------
@@ -80,6 +87,7 @@ class Journal:
             raise
         contents = self._contents
         self._same_code = all(head.fingerprint == fingerprint for head in contents.heads)
+        self.by_same_code = True
         self._tail_bytes = 0
         self._commits = self._previous_bytes = 0
         self._next = contents.next_number
@@ -99,7 +107,7 @@ class Journal:
 
     @property
     def same_code(self) -> bool:
-        """Whether all of it was written by code of the same fingerprint."""
+        """Whether all of it, the image too, was written by code of the same fingerprint."""
         return self._same_code
 
     def image(self) -> bytes | None:
@@ -121,8 +129,10 @@ class Journal:
         """
         contents = self._contents
         assert contents is not None, "the journal was read already"
-        for record in contents.records():
-            yield record.kind, record.payload
+        for segment in contents.segments:
+            self.by_same_code = segment.head is not None and segment.head.fingerprint == self._fingerprint
+            for record in contents.records_of(segment):
+                yield record.kind, record.payload
         for segment in contents.segments:
             if segment.torn_bytes:
                 log.warning(
@@ -171,6 +181,23 @@ class Journal:
     def tail_bytes(self) -> int:
         """Bytes of records since the last image."""
         return self._tail_bytes + (0 if self._segment is None else self._segment.size)
+
+    def wish(self) -> bytes | None:
+        """What `RESTART` in the folder says, a file that only this user could write; None: it is not there.
+
+        Raises
+        ------
+        JournalError
+            If it is open to other users.
+        """
+        if not os.path.lexists(self._folder.where(RESTART)):
+            return None
+        with self._folder.reading(RESTART) as file:
+            return os.read(file, WISH_BYTES_MAX)
+
+    def wish_is_granted(self) -> None:
+        """Remove that file."""
+        self._folder.remove(RESTART)
 
     def _begin(self) -> SegmentWriter:
         if self._contents is not None:
@@ -231,13 +258,14 @@ class Journal:
 
 
 class Snapshot:
-    """An image that is being written, of the state before the first record of a new segment."""
+    """An image that is being written, of the state before the first record of a new segment, which has its `number`."""
 
     def __init__(self, journal: Journal, folder: Folder, head: Head, old: SegmentWriter | None) -> None:
         self._journal = journal
         self._folder = folder
         self._head = head
         self._old = old
+        self.number = head.number
         self._name = image_name(head.number)
 
     def write(self, image: bytes | Iterable[bytes]) -> int:

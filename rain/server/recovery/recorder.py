@@ -29,6 +29,7 @@ class Recorder:
     def __init__(self, journal: Journal | None = None) -> None:
         self.journal = journal
         self._ahead_s = 0.0
+        self._over = False
         self._waiting: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
 
     def begin(self, now: float) -> None:
@@ -41,12 +42,12 @@ class Recorder:
 
     def add(self, record: Record) -> None:
         """Gather a record."""
-        if self.journal is not None:
+        if self.journal is not None and not self._over:
             self.journal.add(KINDS[type(record)], encode_record(record))
 
     def commit(self) -> bool:
         """Write what was gathered; False while there is no room for it: nothing may leave then."""
-        if self.journal is not None and not self.journal.commit():
+        if self._over or (self.journal is not None and not self.journal.commit()):
             return False
         if self._waiting:
             waiting, self._waiting = self._waiting, []
@@ -56,6 +57,10 @@ class Recorder:
                 except Exception:  # what is written counts, and others wait for it
                     log.exception("what waited for the journal raised an error")
         return True
+
+    def end(self) -> None:
+        """Another server has what was recorded: nothing is added to it, and nothing leaves any more."""
+        self._over = True
 
     def detach(self) -> None:
         """In a child that writes an image: nothing is written and nothing is done any more."""

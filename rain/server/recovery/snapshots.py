@@ -20,6 +20,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import NoReturn
 
+from rain.common.errors import RainException
 from rain.common.limits import MIB
 from rain.net.guarded import guarded
 from rain.server.journal.format import JournalFull
@@ -60,9 +61,10 @@ class Snapshots:
         self._snapshot: Snapshot | None = None
         self._child = (-1, -1)  # pid, handle
         self._began = 0.0
+        self._awaited: asyncio.Future[int] | None = None
 
     def returned(self, same_code: bool) -> None:
-        """The server has come back: one is due if there was much to do, or records were written by another version."""
+        """The server has come back: one is due if there was much to do, or another version had written something."""
         self._due_bytes = RETURNED_BYTES_MIN if same_code else 0
 
     def make_if_due(self) -> None:
@@ -83,17 +85,12 @@ class Snapshots:
             log.warning("no image of the server can be made: %s", error)
             return
         worked_s = time.process_time()
-        gc.freeze()  # so that no collection in the child touches, and thereby copies, what is shared
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of threads: the child only computes, writes and ends
-                pid = os.fork()
+            pid = self._fork(snapshot)
         except OSError as error:
             snapshot.failed()
             log.warning("no image of the server can be made: %s", error.strerror)
             return
-        if pid == 0:
-            self._be_child(snapshot)
         try:
             handle = os.pidfd_open(pid)
         except OSError as error:  # out of descriptors
@@ -105,6 +102,56 @@ class Snapshots:
         self._snapshot, self._worked_s = snapshot, worked_s
         self._child = (pid, handle)
         self._loop.add_reader(handle, self._child_ended)
+
+    def now(self) -> asyncio.Future[int]:
+        """Make an image of the present state, as `make`; gives its number when it is there.
+
+        Raises
+        ------
+        RainException
+            If none can be made; also from the future.
+        """
+        if self._awaited is None or self._awaited.done():
+            if self._snapshot is None:
+                self.make()
+            if self._snapshot is None:
+                raise RainException("no image of the server can be made; its log says why")
+            self._awaited = self._loop.create_future()
+        return self._awaited
+
+    def last(self) -> None:
+        """Make an image of the present state, while all else stands still: nothing is recorded behind it.
+
+        Raises
+        ------
+        RainException
+            If none can be made.
+        """
+        self.close()
+        try:
+            snapshot = self._journal.begin_segment()
+            try:
+                pid = self._fork(snapshot)
+            except OSError as error:
+                snapshot.failed()
+                raise RainException(f"the server's image cannot be written: {error.strerror}") from None
+            status = os.waitpid(pid, 0)[1]
+            if status:
+                snapshot.failed()
+                raise RainException(f"the server's image could not be written (status {status}); its log says why")
+            snapshot.done()
+        except OSError as error:
+            raise RainException(f"the server's image cannot be written: {error.strerror}") from None
+
+    def _fork(self, snapshot: Snapshot) -> int:
+        """The process that writes the image."""
+        gc.freeze()  # so that no collection in the child touches, and thereby copies, what is shared
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of threads: the child only computes, writes and ends
+            pid = os.fork()
+        if pid == 0:
+            self._be_child(snapshot)
+        return pid
 
     def _be_child(self, snapshot: Snapshot) -> NoReturn:
         status = 1
@@ -132,15 +179,28 @@ class Snapshots:
         if status:
             snapshot.failed()
             log.error("the image of the server could not be written (status %d), the journal goes on without", status)
+            self._tell(None)
             return
         size, took_s = snapshot.done(), time.monotonic() - self._began
         self._due_bytes, self._due_s = max(TAIL_BYTES_MIN, 2 * size), max(WORK_S, 2 * took_s)
         self._not_before = 0.0
         log.info("an image of the server was written: %d bytes in %.1f s", size, took_s)
+        self._tell(snapshot.number)
+
+    def _tell(self, number: int | None) -> None:
+        """Tell who waits that an image is there; None: that it could not be made."""
+        awaited, self._awaited = self._awaited, None
+        if awaited is None or awaited.done():
+            return
+        if number is None:
+            awaited.set_exception(RainException("the server's image could not be written; its log says why"))
+        else:
+            awaited.set_result(number)
 
     def _child_lost(self, error: Exception) -> None:
         """The records before the image count still; another one is tried later."""
         self._snapshot = None
+        self._tell(None)
 
     def close(self) -> None:
         """End a child that still writes; its image counts for nothing."""
@@ -152,6 +212,7 @@ class Snapshots:
             os.waitpid(pid, 0)
             self._snapshot.failed()
             self._snapshot = None
+            self._tell(None)
 
 
 def _close_sockets() -> None:
