@@ -9,7 +9,7 @@ PYTEST := PYTHONDONTWRITEBYTECODE= $(PYTHON_IN) -m pytest
 AT_ONCE := -n auto --dist worksteal --durations 10
 PREPARE := VENV=$(VENV) sh tools/prepare.sh
 
-.PHONY: help demo test test-python test-engines test-jupyters lint bench soak lab notebooks screenshots frontend clean
+.PHONY: help demo test test-python test-engines test-jupyters lint bench soak lab docs notebooks screenshots frontend clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -46,6 +46,9 @@ soak: $(VENV)/.test debian  ## the long tests: many more simulated histories, ki
 
 lab: $(VENV)/.lab  ## JupyterLab on the example notebooks
 	@$(VENV)/bin/jupyter lab --notebook-dir=notebooks $(QUIET) $(ARGS)
+
+docs: $(VENV)/.docs  ## the site of docs/, the examples and the docstrings, in build/docs (a warning is an error)
+	@$(PYTHON_IN) tools/docs.py
 
 notebooks: $(VENV)/.test  ## runs the example notebooks and renews the outputs that they are committed with
 	@$(PYTHON_IN) tools/notebooks.py

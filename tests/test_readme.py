@@ -18,7 +18,8 @@ PAGES = [
     README,
     ROOT / "benchmarks" / "README.md",
     ROOT / "notebooks" / "data" / "README.md",
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+    ROOT / "SECURITY.md",
 ]
 BLOCKS = snippets.blocks(README, "python")
 
