@@ -254,4 +254,4 @@ def _to_polars(table: Any, kind: bytes) -> Any:
             "give get_bytes() to pyarrow.ipc.open_file"
         ) from None
     frame = polars.from_arrow(table)
-    return frame.to_series(0) if kind == b"polars.Series" else frame  # type: ignore[union-attr]
+    return frame.to_series(0) if kind == b"polars.Series" else frame
