@@ -89,26 +89,17 @@ def check_state(memory: State) -> None:
     """
     graph = memory.graph
     known = 0
+    books = _Books()
     for session in graph.sessions.values():
         _check_session(graph, session)
+        _check_tasks(graph, session, books)
         if session.over:
             continue  # it has no copies of objects any more
-        users: dict[Object, _Users] = {}
-        for task in session.tasks.values():
-            state = task.state
-            _check_task(graph, task, state)
-            retention = task.retention
-            failed = state is FAILED and retention is not FORGOTTEN
-            if failed or retention is RETAINED or state in _RUNNABLE:
-                for obj in task.inputs:
-                    if obj not in users:
-                        users[obj] = _Users()
-                    users[obj].add(task, state)
         for obj in session.objects.values():
-            _check_object(graph, obj, users.pop(obj, _NOBODY))
+            _check_object(graph, obj, books)
             known += len(obj.governors)
-        assert not users, f"inputs that are no objects of {session}: {users}"
-    _check_estimates(graph)
+        assert not books.users(), f"inputs that are no objects of {session}: {books.users()}"
+    _check_estimates(graph, books)
     _check_gangs(graph)
     replicas = 0
     for governor in graph.governors.values():
@@ -152,67 +143,40 @@ def _check_gangs(graph: Graph) -> None:
         assert task.placement is QUEUED and task.nodes > 1 and task not in graph.gangs, task
 
 
-def _check_estimates(graph: Graph) -> None:
+class _Books:
+    """What the tasks say that was looked at: how often each object is an input, how many belong to each estimate."""
+
+    __slots__ = ("assigned", "failed", "queued", "retained", "unsettled")
+
+    def __init__(self) -> None:
+        self.unsettled: dict[Object, int] = {}
+        self.failed: dict[Object, int] = {}
+        self.retained: dict[Object, int] = {}
+        self.queued: dict[DurationEstimate, int] = {}
+        self.assigned: dict[DurationEstimate, int] = {}
+
+    def users(self) -> list[Object]:
+        """Inputs that no object of the session was found for."""
+        return [*self.unsettled, *self.failed, *self.retained]
+
+
+def _check_estimates(graph: Graph, books: _Books) -> None:
     """That what is told of waiting work is so."""
-    queued: dict[DurationEstimate, int] = {}
-    assigned: dict[DurationEstimate, int] = {}
+    queued, assigned = books.queued, books.assigned
     for session in graph.sessions.values():
-        for task in session.tasks.values():
-            estimate = task.estimate
-            assert task.request.estimates, (task, "is of a kind that is not counted")
-            if task.governor is not None:
-                assigned[estimate] = assigned.get(estimate, 0) + 1
-            elif task.placement is QUEUED:
-                queued[estimate] = queued.get(estimate, 0) + 1
         for request in session.requests.values():
             for estimate in request.estimates.values():
                 assert estimate.queued == queued.get(estimate, 0), (request.needs, estimate.queued, "queued")
                 assert estimate.assigned == assigned.get(estimate, 0), (request.needs, estimate.assigned, "assigned")
 
 
-class _Users:
-    """Who has an object as an input."""
-
-    __slots__ = ("failed", "retained", "unsettled")
-
-    def __init__(self) -> None:
-        self.unsettled = 0
-        self.failed = 0
-        self.retained = 0
-
-    def add(self, task: Task, state: TaskState) -> None:
-        if state in _RUNNABLE:
-            self.unsettled += 1
-        elif state is FAILED:
-            self.failed += 1
-        else:
-            self.retained += 1
-
-
-_NOBODY = _Users()
-
-
 def _check_session(graph: Graph, session: Session) -> None:
-    counts = dict.fromkeys(_IDS, 0)
-    not_run = 0
     released, session_id, over, objects = session.released, session.id, session.over, session.objects
     known = len(released)
-    for number, task in session.tasks.items():
-        state = task.state
-        counts[state._name_] += 1
-        if task.error is not None:
-            not_run += shown_task(state, task.error) == NOT_RUN
-        assert task.id == (session_id, number) and task.session is session, task
-        assert number not in objects, task
-        assert number >= known or not released[number], task
     for number, obj in objects.items():
         assert obj.id == (session_id, number) and obj.session is session, obj
         assert number >= known or not released[number], obj
         assert not over or not obj.governors, obj
-    counts[FINISHED._name_] += released.count(RELEASED_TASK)
-    for name, count in counts.items():
-        assert session.counts[_IDS[name]] == count, (session, name)
-    assert session.not_run == not_run, session
     assert session.history_bytes == sum([size for _, size in session.history]), session
     if not over:
         for task, _ in session.history:
@@ -229,9 +193,48 @@ def _check_session(graph: Graph, session: Session) -> None:
     assert waits == (session.waits_until is not None) or over, session
 
 
+def _check_tasks(graph: Graph, session: Session, books: _Books) -> None:
+    """Each task of a session for itself, and how many there are in each state."""
+    counts = dict.fromkeys(_IDS, 0)
+    not_run = 0
+    released, session_id, over, objects = session.released, session.id, session.over, session.objects
+    known = len(released)
+    queued, assigned = books.queued, books.assigned
+    for number, task in session.tasks.items():
+        state, estimate, retention = task.state, task.estimate, task.retention
+        counts[state._name_] += 1
+        if task.error is not None:
+            not_run += shown_task(state, task.error) == NOT_RUN
+        assert task.id == (session_id, number) and task.session is session, task
+        assert number not in objects, task
+        assert number >= known or not released[number], task
+        assert task.request.estimates, (task, "is of a kind that is not counted")
+        if task.governor is not None:
+            assigned[estimate] = assigned.get(estimate, 0) + 1
+        elif task.placement is QUEUED:
+            queued[estimate] = queued.get(estimate, 0) + 1
+        if over:
+            continue
+        _check_task(graph, task, state)
+        if state in _RUNNABLE:
+            users = books.unsettled
+        elif state is FAILED and retention is not FORGOTTEN:
+            users = books.failed
+        elif retention is RETAINED:
+            users = books.retained
+        else:
+            continue
+        for obj in task.inputs:
+            users[obj] = users.get(obj, 0) + 1
+    counts[FINISHED._name_] += released.count(RELEASED_TASK)
+    for name, count in counts.items():
+        assert session.counts[_IDS[name]] == count, (session, name)
+    assert session.not_run == not_run, session
+
+
 def _check_task(graph: Graph, task: Task, state: TaskState) -> None:
     governor, inputs, placement, retention = task.governor, task.inputs, task.placement, task.retention
-    assert len(set(inputs)) == len(inputs), task
+    assert len(inputs) < 2 or len(set(inputs)) == len(inputs), task
     assert retention in _RETENTIONS[state._name_], task
     if governor is None:
         assert placement in (UNPLACED, DELAYED, QUEUED) and task.load == 0, task
@@ -294,22 +297,24 @@ def _check_follower(task: Task, governor: Governor) -> None:
             assert producer is not None and producer.governor is governor, (task, "follows no task there", obj)
 
 
-def _check_object(graph: Graph, obj: Object, users: _Users) -> None:
-    session, unsettled, role, state = obj.session, users.unsettled, obj.role, obj.state
-    needs = unsettled + users.failed
+def _check_object(graph: Graph, obj: Object, books: _Books) -> None:
+    session, role, state = obj.session, obj.role, obj.state
+    unsettled, lineage = books.unsettled.pop(obj, 0), books.retained.pop(obj, 0)
+    needs = unsettled + books.failed.pop(obj, 0)
     assert obj.needs == needs, (obj, "needs", obj.needs, needs)
     for governor in obj.governors:
         assert graph.governors.get(governor.id) is governor and obj in governor.objects, (obj, governor)
         assert governor.sessions.get(session.id) is session, (obj, governor)
     if role is not OUTPUT:  # a constant
         assert state is OBJ_FINISHED and obj.consumers is None, obj
-        retained = users.retained if role is EPHEMERAL else 0
-        assert obj.lineage == retained, (obj, "lineage", obj.lineage, retained)
+        if role is not EPHEMERAL:
+            lineage = 0
+        assert obj.lineage == lineage, (obj, "lineage", obj.lineage, lineage)
         assert role is not EPHEMERAL or obj.lineage or obj.needed, (obj, "should be released")
         assert obj.location is not None, obj
         return
     assert len(obj.waiting()) == unsettled, (obj, "consumers")
-    assert obj.lineage == users.retained, (obj, "lineage", obj.lineage, users.retained)
+    assert obj.lineage == lineage, (obj, "lineage", obj.lineage, lineage)
     producer = obj.producer
     if state is OBJ_FINISHED:
         assert obj.needed, (obj, "should be removed")

@@ -43,12 +43,14 @@ class Clock:
 class Network:
     """Links between hosts, and what is wrong with them.
 
-    `digest` takes in every packet that is sent and when: two runs with equal digests did the same.
+    `digest`, if there is one, takes in every packet that is sent and when: two runs with equal digests did the same.
     """
 
-    def __init__(self, clock: Clock, random: Random, *, drop: float, double: float, slow: float) -> None:
+    def __init__(
+        self, clock: Clock, random: Random, *, drop: float, double: float, slow: float, digested: bool
+    ) -> None:
         self.clock = clock
-        self.digest = hashlib.blake2b(digest_size=16)
+        self.digest = hashlib.blake2b(digest_size=16) if digested else None
         self._random = random
         self._drop = drop
         self._double = double
@@ -83,8 +85,9 @@ class Network:
         return seconds
 
     def transmit(self, source: str, target: str, packet: bytes, deliver: Callable[[bytes], None]) -> None:
-        self.digest.update(f"{self.clock.now:.9f}{source}{target}".encode())
-        self.digest.update(packet)
+        if self.digest is not None:
+            self.digest.update(f"{self.clock.now:.9f}{source}{target}".encode())
+            self.digest.update(packet)
         random = self._random.random
         copies = 1 if random() >= self._double else 2
         for _ in range(copies):
@@ -184,10 +187,12 @@ class ServerSide(Side):
         self.send(gathered)
 
     def _put(self, packet: bytes) -> None:
-        peer = self.conversation.peer
-        self.conversation.server.put(
-            partial(self.conversation.network.transmit, SERVER, peer.host, packet, peer.deliver)
-        )
+        self.conversation.server.put(partial(self._transmit, packet))
+
+    def _transmit(self, packet: bytes) -> None:
+        conversation = self.conversation
+        conversation.welcomed = True  # the first welcome may have gone with a process that died
+        conversation.network.transmit(SERVER, conversation.peer.host, packet, conversation.peer.deliver)
 
     def _repeat(self) -> None:
         super()._repeat()

@@ -39,7 +39,7 @@ def main() -> int:
     options = parser.parse_args()
     bad = 0
     for seed in range(options.seed, (options.last or options.seed) + 1):
-        world = World(seed)
+        world = World(seed, digested=True)
         if options.trace is not None:
             trace(world, options.trace)
         try:

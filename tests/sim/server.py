@@ -38,7 +38,7 @@ QUIET = (ev.Tick, ev.TurnEnded)
 all the same (a task is put off); the check of the next step sees that."""
 UP_AGAIN_S = 0.25
 MORTAL = 1 / 6
-"""Share of histories in which the server dies: each death is judged by two replays of all that was recorded."""
+"""Share of histories in which the server dies: each death is judged by a replay of all that was recorded."""
 SETTLES_S = 3.0
 """After a return all is said again that was on its way."""
 
@@ -64,6 +64,7 @@ class SimServer:
         self.committed = 0
         self.outputs: list[Callable[[], None]] = []
         self.doom = ""
+        self.heir: Process | None = None  # made of the records when the last one died, unless some were not written
         self.away_s = self.away_all_s = 0.0
         self.returned_at = -SETTLES_S
         self.alive = True
@@ -292,8 +293,10 @@ class SimServer:
     def _die(self) -> None:
         self.doom = ""
         self.alive = False
-        self._judge_replay(self.process)
-        del self.journal[self.committed :]
+        self.heir = self._judge_replay(self.process)
+        if self.committed < len(self.journal):
+            del self.journal[self.committed :]
+            self.heir = None
         self.outputs.clear()
         for side in self.process.sides.values():
             side.close()
@@ -302,7 +305,7 @@ class SimServer:
     def _return(self) -> None:
         if self.random.random() < 0.2:  # it is killed in the middle of its return
             self._replayed(self.random.randint(0, self.committed))
-        process = self._replayed(self.committed, self.random.randint(0, self.committed))
+        process = self.heir or self._replayed(self.committed, self.random.randint(0, self.committed))
         for name in process.discarded:
             self.uploads.pop(name, None)
         for number, row in enumerate(process.rows):
@@ -321,6 +324,7 @@ class SimServer:
         self.returned_at = self.world.clock.now
         self.away_all_s = self.world.clock.now - process.machine.now
         for side in process.sides.values():
+            side.heard_at = self.world.clock.now
             side.set_timer()
             self.world.clock.after(self.random.random(), self._redialled, process, side.conversation)
         self._live()
@@ -372,9 +376,11 @@ class SimServer:
                 own = task is not None and effect.values["error"].startswith(f"Task {task.title} asks for")
                 assert not own or not offered(self.core.state, task.request), f"{task} could wait for a place"
 
-    def _judge_replay(self, lived: Process) -> None:
-        """All that this process has become follows from its records."""
-        lived.compare(self._replayed(len(self.journal)))
+    def _judge_replay(self, lived: Process) -> Process:
+        """All that this process has become follows from its records; the process that they make."""
+        replayed = self._replayed(len(self.journal), self.random.randint(0, len(self.journal)))
+        lived.compare(replayed)
+        return replayed
 
     def _judge_dismissal(self, name: str) -> None:
         """A governor is let go: nothing that is needed may be there alone, unless nobody could have taken it."""
