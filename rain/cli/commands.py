@@ -537,12 +537,17 @@ def doctor(
     ] = None,
     reach: Annotated[str, typer.Option(hidden=True)] = "",
 ) -> None:
-    """Show what a governor started here would have, and what says so; with ENGINE, what one in a job of it would."""
-    from rain.cli.doctor import show_engine, show_here
+    """Look whether all is well here, and run a task; with ENGINE, what a governor in a job of it would have.
+
+    Each line is ok, a warning or a failure, the last two with what to do. The exit status is 1 if there is a failure.
+    """
+    from rain.cli.doctor import show_checkup, show_engine, show_here
 
     if engine is None:
         pools.check(context, None)
         show_here(reach)
+        if not reach:
+            show_checkup()
     else:
         show_engine(engine, pools.words(context))
 

@@ -1,4 +1,4 @@
-"""`rain doctor`: what a governor has where this runs, and what stands between this host and a batch system."""
+"""`rain doctor`: how well this machine is, what a governor has here, and what is between here and a batch system."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ import platform
 import socket
 import sys
 import time
+from collections.abc import Iterable
 
 import typer
 
-from rain.cli.printing import printable, table
+from rain.cli.printing import count, printable, table
 from rain.common.limits import HOST_CONNECT_S
 from rain.common.protocol.address import parse_address
-from rain.deploy import doctor
+from rain.deploy import checkup
+from rain.deploy.checkup import batch_systems
+from rain.deploy.checkup.finding import Finding, Level
 from rain.governor.surroundings.here import found_here
 from rain.governor.surroundings.leaving import known_end
 from rain.host.libraries import installed_versions
@@ -36,12 +39,23 @@ def show_here(reach: str) -> None:
             print(f"{reach} is reached from {socket.gethostname()}")
 
 
+def show_checkup() -> None:
+    """Print how well this machine is, line by line; a failure makes the exit status 1."""
+    _show(checkup.look())
+
+
 def show_engine(engine: str, words: list[str]) -> None:
-    """Print what was found, as soon as it was; what is not well makes the exit status 1."""
-    is_well = True
-    for finding in doctor.look(engine, words):
-        is_well = is_well and finding.is_well
-        sign = "" if finding.is_well else "NOT WELL: "
-        print(printable(f"{finding.what:<16}  {sign}{finding.found}"), flush=True)
-    if not is_well:
+    """Print what was found, as soon as it was; a failure makes the exit status 1."""
+    _show(batch_systems.look(engine, words))
+
+
+def _show(findings: Iterable[Finding]) -> None:
+    counts = dict.fromkeys(Level, 0)
+    for finding in findings:
+        counts[finding.level] += 1
+        print(printable(f"{finding.level.value:<9}{finding.what:<16}  {finding.found}"), flush=True)
+        if finding.cure:
+            print(printable(f"{'':<27}what to do: {finding.cure}"), flush=True)
+    print(f"{count(counts[Level.WARNING], 'warning')}, {count(counts[Level.FAILURE], 'failure')}")
+    if counts[Level.FAILURE]:
         raise typer.Exit(1)

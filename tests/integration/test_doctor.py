@@ -1,8 +1,9 @@
-"""`rain doctor ENGINE`, with stand-ins for Slurm's commands of which `sbatch` runs the job at once."""
+"""`rain doctor`, here and for Slurm, with stand-ins for its commands of which `sbatch` runs the job at once."""
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -53,13 +54,13 @@ def test_a_job_tells_what_it_has_and_that_it_reaches_this_host(slurm: SlurmStand
         "was reached from there",
     ):
         assert text in told, told
-    assert "NOT WELL" not in told
+    assert "\nfailure" not in told
     assert [path.name for path in (slurm.folder / "state/rain/pools").iterdir()] == []
 
 
 def test_what_is_not_well_has_its_cause(slurm: SlurmStandIn) -> None:
     told = doctor(slurm, "slurm", "--python", "/nowhere/python", status=1)
-    assert "NOT WELL" in told, told
+    assert "\nfailure" in told, told
     assert "/nowhere/python" in told
     write_command(slurm.folder / "bin" / "sbatch", "#!/bin/sh\necho no such partition >&2\nexit 1\n")
     assert "no such partition" in doctor(slurm, "slurm", status=1)
@@ -80,3 +81,31 @@ def test_what_is_not_well_has_its_cause(slurm: SlurmStandIn) -> None:
 )
 def test_what_has_no_meaning_is_refused(slurm: SlurmStandIn, words: str, status: int, text: str) -> None:
     assert text in doctor(slurm, *words.split(), status=status)
+
+
+def test_this_machine_is_looked_at_and_runs_a_task(slurm: SlurmStandIn, tmp_path: Path) -> None:
+    own = tmp_path / "run"
+    own.mkdir(mode=0o700)
+    told = doctor(slurm, status=0, XDG_RUNTIME_DIR=str(own), RAIN_TOKEN="rain1-c2VjcmV0")
+    for what in ("python", "rain", "libraries", "rain[notebook]", "scratch files", "clock", "shared memory", "a task"):
+        assert re.search(rf"^(ok|warning) +{re.escape(what)} ", told, re.MULTILINE), told
+    assert "0 failures" in told
+    assert "c2VjcmV0" not in told
+
+
+def test_a_failure_has_a_cure_and_an_exit_status(slurm: SlurmStandIn, tmp_path: Path) -> None:
+    nowhere = tmp_path / "nowhere"
+    told = doctor(
+        slurm, status=1, TMPDIR=str(tmp_path), XDG_RUNTIME_DIR=str(_with_open_key(tmp_path)), SLURM_TMPDIR=str(nowhere)
+    )
+    assert re.search(r"^failure +keys .* is open to other users .*\n +what to do: chmod 600 ", told, re.MULTILINE), told
+
+
+def _with_open_key(tmp_path: Path) -> Path:
+    own = tmp_path / "run"
+    folder = own / "rain"
+    folder.mkdir(parents=True, mode=0o700)
+    os.chmod(own, 0o700)
+    (folder / "7210.json").write_text("{}")
+    os.chmod(folder / "7210.json", 0o644)
+    return own

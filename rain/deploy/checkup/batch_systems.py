@@ -8,11 +8,11 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from rain.common.errors import RainException
 from rain.common.limits import DOCTOR_JOB_S, ENGINE_LOOK_S
 from rain.common.protocol.address import format_address
+from rain.deploy.checkup.finding import Finding, Level, failure
 from rain.deploy.engines.jobs import JobSupplier
 from rain.deploy.pools.choice import BATCH_SYSTEMS, supply_of
 from rain.deploy.pools.folder import pools_folder
@@ -22,21 +22,6 @@ from rain.net.auth import Credentials
 from rain.net.own_address import own_address
 from rain.processes.elsewhere.causes import cause_of
 from rain.processes.private_folders import check_private, made_dir
-
-
-class Finding(NamedTuple):
-    """One line of what was looked at.
-
-    Attributes
-    ----------
-    what, found : str
-    is_well : bool
-        If not, `found` says what to do.
-    """
-
-    what: str
-    found: str
-    is_well: bool = True
 
 
 def look(engine: str, words: Sequence[str]) -> Iterator[Finding]:
@@ -62,12 +47,12 @@ def look(engine: str, words: Sequence[str]) -> Iterator[Finding]:
     try:
         host = own_address()
     except RainException as error:
-        yield Finding("this host", str(error), False)
+        yield failure("this host", str(error), "")
         return
     yield Finding("this host", f"{host}: a server of Client.on listens there, encrypted")
     folder = _folder(asked.options.get("folder"))
     yield folder
-    if folder.is_well and all(command.is_well for command in commands):
+    if all(found.level is Level.OK for found in (folder, *commands)):
         with _Listener(host) as listener:
             supplier = supply(listener.address, Credentials.generate().token("governor"))
             assert isinstance(supplier, JobSupplier)
@@ -86,7 +71,7 @@ def _commands(engine: str) -> Iterator[Finding]:
     for name in named:
         path = shutil.which(name)
         told = f"is not on this host: {engine} is used where its commands are, on a login node for instance"
-        yield Finding(f"command {name}", path or told, path is not None)
+        yield Finding(f"command {name}", path) if path else failure(f"command {name}", told, "")
 
 
 def _folder(chosen: object) -> Finding:
@@ -95,7 +80,7 @@ def _folder(chosen: object) -> Finding:
         made_dir(path)
         check_private(str(path), "folder of pools", 0o700)
     except RainException as error:
-        return Finding("folder", str(error), False)
+        return failure("folder", str(error), "")
     return Finding("folder", f"{path}, for you alone; hosts must see it, too")
 
 
@@ -104,7 +89,7 @@ def _job(supplier: JobSupplier, listener: _Listener) -> Iterator[Finding]:
     try:
         job = supplier.ask(1)
     except RainException as error:
-        yield Finding("a job", str(error), False)
+        yield failure("a job", str(error), "")
         return
     told, deadline, seen = "", time.monotonic() + DOCTOR_JOB_S, None
     missed = False
@@ -121,7 +106,7 @@ def _job(supplier: JobSupplier, listener: _Listener) -> Iterator[Finding]:
             if seen is not None and seen.state is JobState.ENDED:
                 break
             if time.monotonic() > deadline:
-                yield Finding(f"job {job}", f"has not ended within {DOCTOR_JOB_S:g} s, and is given up", False)
+                yield failure(f"job {job}", f"has not ended within {DOCTOR_JOB_S:g} s, and is given up", "")
                 break
             time.sleep(ENGINE_LOOK_S / 4)
     finally:
@@ -131,12 +116,12 @@ def _job(supplier: JobSupplier, listener: _Listener) -> Iterator[Finding]:
     for line in printed.splitlines():
         yield Finding("  there", line)
     if not printed:
-        yield Finding("  there", "nothing was printed: do its hosts see the folder?", False)
+        yield failure("  there", "nothing was printed: do its hosts see the folder?", "")
     elif "a governor here has" not in printed:
-        yield Finding("  there", cause or "Rain did not run there", False)
+        yield failure("  there", cause or "Rain did not run there", "")
     elif not listener.reached.is_set():
         why = f"{listener.address} was not reached from there: a firewall, or another interface is needed (host=…)"
-        yield Finding("the way back", why, False)
+        yield failure("the way back", why, "")
     else:
         yield Finding("the way back", f"{listener.address} was reached from there")
 
