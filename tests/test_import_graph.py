@@ -92,7 +92,7 @@ LAZY = {
         "rain.processes.elsewhere.holding": {"traceback"},
         "rain.processes.guarded_process": {"traceback"},
         "rain.processes.guardian": {"gc", "importlib", "rain.objects.dirtree", "traceback"},
-        "rain.processes.keeper": {"rain.processes.scratch"},
+        "rain.processes.keeper": {"rain.common.limits", "rain.processes.scratch"},
         "rain.processes.logs": {"ctypes"},
     },
     "slow to import, and few processes or connections need it": {

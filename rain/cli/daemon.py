@@ -161,8 +161,9 @@ def main(words: list[str]) -> int:
         options = _parser().parse_args(_join_cpus(words))
         with contextlib.ExitStack() as options.at_end:
             if options.folders is not None:
-                report_folders_to(options.folders)
+                options.returns = report_folders_to(options.folders)
             else:
+                options.returns = False
                 options.at_end.callback(Keeper().close)
             if options.lifeline is not None:
                 end_with_lifeline(options.lifeline)
@@ -309,10 +310,7 @@ def _govern(options: argparse.Namespace) -> int:
         parent = str(private_folders.made_dir(options.workdir))
     if parent != tempfile.gettempdir():
         name_others((parent,))
-    try:
-        scratch = Scratch(parent, GOVERNOR)
-    except OSError as error:
-        raise RainException(f"cannot make a work folder in {parent}: {error.strerror}") from None
+    scratch = _work_folder(parent)
     try:
         zygote = ZygoteProcess(sys.executable, scratch.path)  # the first, as its interpreter starts beside all else
         try:
@@ -327,6 +325,7 @@ def _govern(options: argparse.Namespace) -> int:
                     _credentials(options, servers),
                     cpus,
                     scratch.path,
+                    parent,
                     listen=options.listen,
                     advertise=options.advertise,
                     config=config,
@@ -338,6 +337,7 @@ def _govern(options: argparse.Namespace) -> int:
                     leave_s=leave_s,
                     here="; ".join(f"{one.what} {one.amount} ({one.source})" for one in found_here(end, environment)),
                     gpus=gpus,
+                    returns=options.returns,
                     zygote=zygote,
                 )
             )
@@ -355,6 +355,13 @@ def _govern(options: argparse.Namespace) -> int:
     if not left.by_signal:
         return 0
     return LEFT_STATUS if guarded or options.token_file == "-" else options.leave_status
+
+
+def _work_folder(parent: str) -> Scratch:
+    try:
+        return Scratch(parent, GOVERNOR)
+    except OSError as error:
+        raise RainException(f"cannot make a work folder in {parent}: {error.strerror}") from None
 
 
 def _tell_server_gone(left_file: str, error: RainException) -> None:

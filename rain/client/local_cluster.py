@@ -195,8 +195,8 @@ class LocalCluster:
         self._finalizer()
 
     def kill_governor(self, governor_id: str) -> None:
-        """End a governor's process at once (SIGKILL), as a crash would: the guardian starts it anew, and what it held
-        or ran is computed again where it is needed.
+        """End a governor's process at once (SIGKILL), as a crash would: the guardian starts another one, which has what
+        it held; what it ran runs again.
 
         Parameters
         ----------

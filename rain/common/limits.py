@@ -71,6 +71,11 @@ GOVERNOR_RECONNECT_S = 8.0
 the server sees that the governor's process has ended (on the same machine), it is lost at once."""
 RESTART_S = 60.0
 """How long a server that `rain restart` puts in the place of another may take to be ready, before that comes back."""
+GOVERNOR_RETURN_S = 10.0
+"""For how long the server does not make again what lay on a governor that died, if its host starts another one in its
+place, which takes over what there is."""
+STORE_KEPT_S = 60.0
+"""How long what a governor kept stays on its host after its death, for another one to take it over."""
 SERVER_SOUGHT_S = 60.0
 """How long a governor without a conversation looks for its server before it ends."""
 TERMINATED_HOLD_S = 1.0
@@ -102,6 +107,8 @@ class Deadlines(NamedTuple):
     client_silent_s: float = CLIENT_SILENT_S
     governor_lost_s: float = GOVERNOR_LOST_S
     governor_reconnect_s: float = GOVERNOR_RECONNECT_S
+    governor_return_s: float = GOVERNOR_RETURN_S
+    store_kept_s: float = STORE_KEPT_S
 
     def scaled(self, factor: float) -> Deadlines:
         """All of them times `factor`.
@@ -141,6 +148,9 @@ class Deadlines(NamedTuple):
             < self.governor_reconnect_s,
             "a client is awaited through an interruption": self.interruption_s + notice_s + back_s
             < self.client_grace_s,
+            "what a dead governor kept stays for longer than another one is awaited": self.governor_lost_s
+            + self.governor_return_s
+            < self.store_kept_s,
             "a client's silent machine is noticed before an interruption ends": self.client_silent_s
             < self.interruption_s,
         }
@@ -279,6 +289,8 @@ STORE_MEMORY_SHARE = 0.4
 of objects in memory before they spill them to disk."""
 CONSTANTS_MEMORY_SHARE = 0.1
 """... and what the server keeps of large constants and arguments."""
+INDEX_BYTES_MIN = 1 * MIB
+"""The index of a governor's store is written anew when it is longer than this, and twice as long as it need be."""
 SPARE_MEMORY_SHARE = 0.1
 """Of the control group's limit: with less left a governor spills objects, whatever its own limit is."""
 FAST_BYTES_MIN = 16 * MIB

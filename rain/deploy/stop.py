@@ -115,6 +115,7 @@ def _remove_left(file: connection_files.ConnectionFile) -> None:
     if file.logdir:
         remove_left(file.logdir)
     temporary = tempfile.gettempdir()
-    kinds = ((MEMORY_FILES, STORE), (MEMORY_FILES, CONSTANTS), (temporary, CONSTANTS), (temporary, GOVERNOR))
+    kinds = [(MEMORY_FILES, STORE), (MEMORY_FILES, CONSTANTS)]
+    kinds += [(temporary, kind) for kind in (CONSTANTS, GOVERNOR, STORE)]
     for parent, kind in kinds:
-        clean(parent, kind)
+        clean(parent, kind, heirs=False)

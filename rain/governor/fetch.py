@@ -31,7 +31,8 @@ async def fetch(
 ) -> tuple[Held, str]:
     """Bring an object into `store`.
 
-    A file on the same host is linked (copied, if it is on another file system), else the object is streamed from one
+    What the store has of a governor that died is read, and is there if it is as it was. Else a file on the same host is
+    linked (copied, if it is on another file system), else the object is streamed from one
     replica after the other until one has it whole.
 
     Parameters
@@ -52,7 +53,11 @@ async def fetch(
     RainException
         If none of the replicas can be used; the text says why of each. `ResourceError` if there is no space for it.
     """
-    location = data.location
+    location, id = data.location, data.spec.id
+    if store.is_unread(id) and await in_thread(store.check, id):
+        held = store.get(id)
+        if held is not None:
+            return held, ""
     if isinstance(location, Inline):
         return await in_thread(lambda: store.put_bytes(data.spec.id, location, is_dir=_is_dir(data))), ""
 

@@ -47,6 +47,8 @@ from rain.governor.core import effects as do
 from rain.governor.core import events as ev
 from rain.governor.fetch import fetch
 from rain.governor.finding import find_server, own_address_towards
+from rain.governor.inheritance.index_format import About
+from rain.governor.inheritance.taking import cluster_of, take_over
 from rain.governor.pools.zygotes.process import ZygoteProcess
 from rain.governor.results import failed
 from rain.governor.store import Held, Store
@@ -61,7 +63,7 @@ from rain.host.machine import host_id
 from rain.net.auth import Credentials
 from rain.net.guarded import guarded
 from rain.net.sending import Sender
-from rain.net.transfer import serve_get, serve_view
+from rain.net.transfer import in_thread, serve_get, serve_view
 from rain.net.transfer.outages import through_outages
 from rain.net.transport import Conversation, DataConnection, Listener, converse, open_data
 from rain.processes.serving import run_until_asked
@@ -85,7 +87,9 @@ class GovernorOptions:
         With the governor's key.
     cpus : float
     work_dir : str
-        A private folder for executors and the part of the store that is on disk; removed at the end.
+        A private folder for executors; removed at the end.
+    store_dir : str
+        In which the part of the store that is on disk makes a folder.
     listen : str
         Address of the data listener; empty: the address by which the server is reached, any port.
     advertise : str
@@ -106,6 +110,8 @@ class GovernorOptions:
         What this process has of its host and what says so, for the log.
     gpus : tuple of str
         GPUs that tasks get, as ``CUDA_VISIBLE_DEVICES`` names them.
+    returns : bool
+        Whether a guardian starts another governor in the place of this one, should it die, and hands on what it had.
     zygote : ZygoteProcess or None
         The process from which executors are forked, if it was started before; it is the governor's to end.
     """
@@ -114,6 +120,7 @@ class GovernorOptions:
     credentials: Credentials
     cpus: float
     work_dir: str
+    store_dir: str
     listen: str = ""
     advertise: str = ""
     config: GovernorConfig = field(default_factory=GovernorConfig)
@@ -125,6 +132,7 @@ class GovernorOptions:
     leave_s: float = LEAVE_S
     here: str = ""
     gpus: tuple[str, ...] = ()
+    returns: bool = False
     zygote: ZygoteProcess | None = None
 
 
@@ -196,6 +204,7 @@ class Governor:
             do.Leave: lambda effect: self._left_because(effect.reason),
             do.Fetch: self._fetch,
             do.CancelFetch: self._cancel_fetch,
+            do.NoteObject: lambda effect: self._store.note(effect.known),
             do.PutInStore: self._put_in_store,
             do.DropFromStore: self._drop_from_store,
             do.EndSessionStore: self._end_session_store,
@@ -209,6 +218,7 @@ class Governor:
                 lambda effect, why: self._handlers[type(effect)](effect),  # twice does no harm, and not at all does
             ),
             do.KeepPreview: lambda effect, why: None,  # it is made when it is looked at
+            do.NoteObject: lambda effect, why: None,  # should this governor die, it is made again
             do.ToServer: lambda effect, why: self._start_anew(f"a message to the server was not sent: {why}"),
         }
         self._fetches: dict[ID, asyncio.Task[None]] = {}
@@ -242,11 +252,13 @@ class Governor:
         )
         self.governor_id = format_address(options.advertise or self._listener.host, self._listener.port)
         self._store = Store(
-            options.work_dir,
+            options.store_dir,
             memory_bytes_max=options.store_bytes_max,
             on_moved=lambda id, file: self._step(ev.ObjectMoved(id, file)),
             on_lost=self._object_lost,
         )
+        about = About(cluster_of(options.credentials.key("governor")), self._host_id, options.returns)
+        self._inheritance = take_over(self._store, options.store_dir, about, options.deadlines.store_kept_s)
         self._attempts = Attempts(
             self.governor_id,
             self._host_id,
@@ -292,10 +304,13 @@ class Governor:
             deadlines=self.options.deadlines,
         )
         self._sender = Sender(self._conversation, self._unsendable)
-        kinds = self._attempts.extra_kinds
-        self._sender.send(
-            Register(self.governor_id, self._host_id, self.resources, kinds, hello.python, platform.node())
-        )
+        own, self._inheritance = self._inheritance, self._inheritance.spent()
+        register = Register(self.governor_id, self._host_id, self.resources, self._attempts.extra_kinds, hello.python)
+        register.host, register.store, register.before = platform.node(), own.store, own.before
+        register.returns_s = self.options.deadlines.governor_return_s if self.options.returns else 0.0
+        self._sender.send(register)
+        if own.before:
+            self._step(ev.Inherited(own.objects))
         self._conversation.flush()  # before it is told that this governor is ready
         self._loop.run_in_executor(None, installed_versions).add_done_callback(self._tell_libraries)
 
@@ -392,6 +407,7 @@ class Governor:
     # -- talking to the server ------------------------------------------------------------------
 
     def _turn_ended(self) -> None:
+        self._store.flush_notes()
         if self._conversation is not None:
             self._conversation.flush()
         self._heed_backlog()
@@ -486,6 +502,7 @@ class Governor:
     def _measure(self) -> None:
         self._measured = self._host_load.read()
         self._store.heed(memory_left(), memory_limit())
+        self._store.touch()
 
     # -- objects --------------------------------------------------------------------------------
 
@@ -554,6 +571,8 @@ class Governor:
     async def _serve_data(self, connection: DataConnection) -> None:
         while True:
             request = await connection.receive()
+            if isinstance(request, DataGet | DataList | DataView) and self._store.is_unread(request.id):
+                await in_thread(self._store.check, request.id)
             if isinstance(request, DataView):
                 await self._serve_view(connection, request)
                 continue

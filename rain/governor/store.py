@@ -34,6 +34,9 @@ from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.limits import INLINE_BYTES_MAX
 from rain.common.location import Inline, LocalFile, SameAs, Stored
+from rain.governor.core.effects import Known
+from rain.governor.inheritance.index_format import About, Noted
+from rain.governor.inheritance.notes import Notes
 from rain.objects import archive, dirtree
 from rain.objects.files import StaleFile, checksum_fd, local_file, no_room, open_checked, same_directory
 from rain.objects.files import checksum as checksum_of
@@ -43,7 +46,7 @@ from rain.objects.sink import FullMark
 from rain.objects.spiller import Spiller, copy_to_disk
 from rain.objects.store import Entry, StoreIndex
 from rain.processes.memory_folders import fast_folder, store_memory
-from rain.processes.scratch import MEMORY_FILES, STORE, STORE_DISK, Scratch
+from rain.processes.scratch import MEMORY_FILES, STORE, Scratch
 
 __all__ = ["Held", "Store"]
 
@@ -98,10 +101,10 @@ class Store:
         self._numbers = itertools.count(1)
         self._closed = False
 
-        self._disk_scratch = Scratch(work_dir, STORE_DISK)
+        self._disk_scratch = Scratch(work_dir, STORE, inherited=False)
         self._disk = self._disk_scratch.path
         allowed = store_memory() if memory_bytes_max is None else memory_bytes_max
-        self._fast_scratch, memory_bytes_max = fast_folder(memory_files, STORE, allowed)
+        self._fast_scratch, memory_bytes_max = fast_folder(memory_files, STORE, allowed, inherited=False)
         self._index = StoreIndex(memory_bytes_max)
         self._fast = self._fast_scratch.path if self._fast_scratch else ""
         for folder in filter(None, (self._fast, self._disk)):
@@ -118,6 +121,7 @@ class Store:
         self._real_folders = [os.path.realpath(folder) for folder in self.objects_folders]
 
         self._spiller = Spiller(self._spill)
+        self._notes: Notes | None = None
 
     # -- asking ---------------------------------------------------------------------------------
 
@@ -291,6 +295,7 @@ class Store:
             entry = self._index.get(old_id)
             if entry is None:
                 raise RainException(f"object {old_id} is not in the store, so {new_id} cannot be the same")
+            self._forget([new_id])
             self._removed(self._index.name(new_id, entry))
             return entry.held
 
@@ -311,6 +316,7 @@ class Store:
                 if isinstance(held.location, LocalFile):
                     dirtree.remove_any(held.location.path)
                 raise RainException("the store is closed")
+            self._forget([id])
             self._removed(self._index.add(id, held, in_memory))
             self._spiller.ask(self._index.to_spill())
         return held
@@ -319,18 +325,24 @@ class Store:
 
     def drop(self, ids: Iterable[ID]) -> None:
         """Forget these; what no id names any more is deleted. Readers that mapped a file keep what they mapped."""
+        ids = list(ids)
         with self._lock:
+            self._forget(ids)
             self._removed(self._index.drop(ids))
 
     def drop_session(self, session_id: int) -> None:
         """Forget all objects of a session."""
         with self._lock:
-            self._removed(self._index.drop_session(session_id))
+            self.drop(self._index.ids(session_id))
 
     def clear(self) -> None:
         """Forget all objects."""
         with self._lock:
-            self._removed(self._index.drop_all())
+            self.drop(self._index.ids())
+
+    def _forget(self, ids: Iterable[ID]) -> None:
+        if self._notes is not None:
+            self._notes.forget(ids)
 
     def _removed(self, gone: Iterable[Entry]) -> None:
         """Remove the files of entries that went, and mark the folder as full or not, after a change of the index."""
@@ -391,27 +403,48 @@ class Store:
         return problem if not problem or self.get(id) is held else self.damage_of(id)
 
     def check(self, id: ID) -> bool:
-        """Read an object's file and compare its checksum; a damaged one is lost (`on_lost`) and False returned.
+        """Read an object's file and compare its checksum (of a directory from a dead governor its size); a damaged one
+        is lost (`on_lost`) and False returned. What is from a dead governor counts as any other object from then on.
 
         Blocks for as long as reading takes.
         """
         held = self.get(id)
         if held is None:
             return False
-        file = held.location
-        if isinstance(file, Inline) or held.is_dir or file.checksum is None:
+        if isinstance(held.location, Inline):
             return True
         try:
-            fd = open_checked(file)
+            problem = self._damage_within(id, held, held.location)
         except StaleFile as error:
             return self.lose(id, str(error), held) is not None and self.check(id)
+        except (RainException, OSError) as error:
+            problem = f"it cannot be read: {error}"
+        if problem:
+            self.lose(id, problem)
+            return False
+        with self._lock:
+            entry = self._index.look(id)
+            if entry is not None and entry.held is held and entry.unread:
+                entry.unread = False
+                for each in sorted(entry.ids):
+                    self._tell(self._on_moved, each, held.location)
+        return True
+
+    def _damage_within(self, id: ID, held: Held, file: LocalFile) -> str:
+        if held.is_dir:
+            if not self.is_unread(id):
+                return ""
+            if not same_directory(file):
+                raise StaleFile(f"{file.path} is gone or is not the directory that was stored")
+            return "" if dirtree.tree_size(file.path) == file.size else f"its files in {file.path} were damaged"
+        if file.checksum is None:
+            return ""
+        fd = open_checked(file)
         try:
             same = checksum_fd(fd, file.size) == file.checksum
         finally:
             os.close(fd)
-        if not same:
-            self.lose(id, f"its file {file.path} was damaged (the checksum differs)")
-        return same
+        return "" if same else f"its file {file.path} was damaged (the checksum differs)"
 
     def heed(self, left: int | None, limit: int | None) -> None:
         """Keep away from the limit of the control group: spill objects while too little of `limit` is `left`
@@ -483,7 +516,57 @@ class Store:
             dirtree.remove_any(link)
         new = Held(local_file(target, old.size, old.checksum), held.is_dir)
         self._index.spilled(entry, new, left_behind=old.path)
+        if self._notes is not None:
+            self._notes.moved(entry)
         return target
+
+    # -- for the governor that is started when this one has died -----------------------------------
+
+    def keep_notes(self, about: About, kept_s: float) -> None:
+        """From now on note what is here, which is to stay for so many seconds after a death."""
+        about.disk = self._disk
+        fast, disk = self._fast_scratch, self._disk_scratch
+        self._notes = Notes(about, self._index, fast, disk, self._objects_disk, kept_s)
+
+    def note(self, known: Known) -> None:
+        """What an object is; it is written with the next `flush_notes`."""
+        with self._lock:
+            if self._notes is not None:
+                self._notes.note(known)
+
+    def flush_notes(self) -> None:
+        """Write what was noted."""
+        notes = self._notes
+        if notes is not None and notes.waiting:
+            with self._lock:
+                notes.flush()
+
+    def touch(self) -> None:
+        """This process lives."""
+        if self._notes is not None:
+            self._notes.touch()
+
+    def inherit(self, path: str, noted: Noted) -> None:
+        """Take over the file or directory of a dead governor's object, which is read before it is given to a reader.
+
+        Raises
+        ------
+        OSError, RainException
+            If it cannot be moved.
+        """
+        id, in_memory = noted.id, bool(self._fast) and not noted.on_disk
+        target = os.path.join(self._objects_fast if in_memory else self._objects_disk, f"{next(self._numbers)}")
+        dirtree.move(path, target)
+        with self._lock:
+            self._hold(id, Held(local_file(target, noted.size, noted.checksum), noted.is_dir), in_memory)
+            entry = self._index.look(id)
+            if entry is not None:
+                entry.unread = True
+
+    def is_unread(self, id: ID) -> bool:
+        """Whether an object's bytes have to be compared (`check`) before a reader gets them."""
+        entry = self._index.look(id)
+        return entry is not None and entry.unread
 
     # -- end ------------------------------------------------------------------------------------
 
@@ -495,7 +578,9 @@ class Store:
             self._closed = True
         self._spiller.close()
         with self._lock:
-            self._index.drop_all()
+            if self._notes is not None:
+                self._notes.close()
+            self._index.drop(self._index.ids())
         for scratch in (self._fast_scratch, self._disk_scratch):
             if scratch is not None:
                 scratch.close()

@@ -28,9 +28,11 @@ class Entry:
         Whether the spiller has it: then that removes its files, if no id names it any more.
     left_behind : str or None
         The link at its old path.
+    unread : bool
+        Whether it is from a governor that died, and its bytes have not been compared since.
     """
 
-    __slots__ = ("held", "ids", "in_memory", "left_behind", "spilling")
+    __slots__ = ("held", "ids", "in_memory", "left_behind", "spilling", "unread")
 
     def __init__(self, held: Held, in_memory: bool) -> None:
         self.held = held
@@ -38,6 +40,7 @@ class Entry:
         self.in_memory = in_memory
         self.spilling = False
         self.left_behind: str | None = None
+        self.unread = False
 
 
 class StoreIndex:
@@ -72,6 +75,14 @@ class StoreIndex:
         if entry is not None and entry.in_memory:
             self._recent.move_to_end(entry)
         return entry
+
+    def look(self, id: ID) -> Entry | None:
+        """The entry that `id` names, which is not used by that."""
+        return self._entries.get(id)
+
+    def ids(self, session_id: int | None = None) -> list[ID]:
+        """All ids, or those of a session."""
+        return list(self._entries if session_id is None else self._sessions.get(session_id, ()))
 
     def __contains__(self, id: ID) -> bool:
         return id in self._entries
@@ -124,14 +135,6 @@ class StoreIndex:
                     gone.append(entry)
         return gone
 
-    def drop_session(self, session_id: int) -> list[Entry]:
-        """Forget all ids of a session."""
-        return self.drop(list(self._sessions.get(session_id, ())))
-
-    def drop_all(self) -> list[Entry]:
-        """Forget all ids."""
-        return self.drop(list(self._entries))
-
     def _count(self, entry: Entry, sign: int) -> None:
         held = entry.held
         change = sign * held.size
@@ -167,7 +170,7 @@ class StoreIndex:
         """An entry lies on disk now, as `held`."""
         self._count(entry, -1)
         self._recent.pop(entry, None)
-        entry.held, entry.in_memory, entry.left_behind = held, False, left_behind
+        entry.held, entry.in_memory, entry.left_behind, entry.unread = held, False, left_behind, False
         self._count(entry, 1)
         self.spilled_bytes += held.size
 

@@ -34,7 +34,7 @@ class GuardedProcess:
         self.keep: list[int] = spec.get("keep", [])
         self.stdin: str | None = spec.get("stdin")
         self.remote: bool = spec.get("remote", False)
-        self.folders = Folders()
+        self.folders = Folders(self.restart)
         self.left_until: float | None = None  # when what it left is removed in any case
         self.removing_until = 0.0
         self.hold: int | None = None  # writing end of its standard input

@@ -22,20 +22,28 @@ FOLDERS_ARGUMENT = "{folders}"
 _NEXT = "next"
 _REMOVING_S = 20.0
 _PAUSE_S = 0.1
+_LATE_PAUSE_S = 1.0
 _guardian = -1
 
 
 class Folders:
     """The folders that one process named, and those processes that were started anew for it.
 
+    Parameters
+    ----------
+    starts : bool
+
     Attributes
     ----------
+    starts : bool
+        Whether another process is started for one that died, by whom the folders are handed on.
     listen : int
         Descriptor at which names arrive; it is never at its end while `tell`, which the processes inherit, is open.
     tell : int
     """
 
-    def __init__(self) -> None:
+    def __init__(self, starts: bool = False) -> None:
+        self.starts = starts
         self.listen, self.tell = os.pipe()
         os.set_blocking(self.listen, False)
         self._partial = b""
@@ -78,24 +86,31 @@ class Folders:
 
     def argument(self) -> str:
         """For the command line of the next process."""
-        return json.dumps({"tell": self.tell, "left": list(self._left)})
+        return json.dumps({"tell": self.tell, "left": list(self._left), "starts": self.starts})
 
-    def remove(self, within: str = "") -> bool:
-        """Remove what was left and not taken over, also what is needed by something in the folder `within`; whether all
-        of it is gone."""
+    def remove(self, within: str = "", heirs: bool = False) -> bool:
+        """Remove what was left and not taken over, also what is needed by something in the folder `within`; with
+        `heirs` not that for which a process may come that is started by somebody else. Whether all of it is gone."""
         if not self._left:
             return True
         from rain.processes.scratch import remove_left
 
         # Those inside of others first, which then need not be looked for.
         for path in sorted(self._left, key=len, reverse=True):
-            if remove_left(path, within):
+            if remove_left(path, within, heirs):
                 del self._left[path]
         return not self._left
 
+    def awaited(self) -> bool:
+        """Whether all that is left is such that another process may come for it."""
+        from rain.processes.scratch import is_awaited
 
-def report_folders_to(argument: str) -> None:
-    """Below a guardian: tell it of this process's folders, and take over those of the process before."""
+        return all(map(is_awaited, self._left))
+
+
+def report_folders_to(argument: str) -> bool:
+    """Below a guardian: tell it of this process's folders, and take over those of the process before; whether the
+    guardian starts another one for a process that died."""
     from rain.processes import scratch
 
     values = json.loads(argument)
@@ -103,6 +118,7 @@ def report_folders_to(argument: str) -> None:
     scratch.report_to(values["tell"], values["left"])
     global _guardian
     _guardian = values["tell"]
+    return bool(values["starts"])
 
 
 def start_next(rain: list[str]) -> None:
@@ -160,13 +176,39 @@ def _keep(folders: Folders, parent: int) -> NoReturn:
             if not folders.receive():
                 break  # it ends, having removed its folders itself
         folders.died()
-        deadline = time.monotonic() + _REMOVING_S
-        # Its executors end because it did, and may write until then. What is locked is still used, or not its own.
-        while not folders.remove() and time.monotonic() < deadline:
-            time.sleep(_PAUSE_S)
+        remove_patiently(folders)
         status = 0
     finally:
         os._exit(status)
+
+
+def remove_patiently(folders: Folders) -> None:
+    """Remove what a process left that nobody starts again; what another one may take over waits for that."""
+    from rain.common.limits import STORE_KEPT_S
+
+    now = time.monotonic()
+    # Its executors end because it did, and may write until then. What is locked is still used, or not its own.
+    soon, late = now + _REMOVING_S, now + STORE_KEPT_S + _REMOVING_S
+    while not folders.remove(heirs=True):
+        now = time.monotonic()
+        if now > (late if folders.awaited() else soon):
+            break
+        time.sleep(_PAUSE_S if now < soon else _LATE_PAUSE_S)
+
+
+def remove_later(folders: Folders) -> None:
+    """Leave to a process of its own, which is a keeper, what another one may take over."""
+    if os.fork():
+        return
+    try:
+        os.setsid()
+        with open("/proc/self/comm", "w") as comm:
+            comm.write("rain-keeper")
+        _keep_only(set())
+        os.chdir("/")
+        remove_patiently(folders)
+    finally:
+        os._exit(0)
 
 
 def _keep_only(keep: set[int]) -> None:

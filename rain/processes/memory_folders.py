@@ -47,7 +47,13 @@ def chosen_memory(option: str) -> int | None:
 
 
 def fast_folder(
-    memory_files: str, prefix: str, bytes_max: int, *, taken: Scratch | None = None, needed_by: str = ""
+    memory_files: str,
+    prefix: str,
+    bytes_max: int,
+    *,
+    taken: Scratch | None = None,
+    needed_by: str = "",
+    inherited: bool = True,
 ) -> tuple[Scratch | None, int]:
     """A private folder in the memory file system `memory_files`, and how much may be in it; None where there is no
     room, or `bytes_max` is 0. `taken` is one that was there before, which is used in any case."""
@@ -57,7 +63,7 @@ def fast_folder(
             return taken, int(max(0, min(room, bytes_max)))
         if room < FAST_BYTES_MIN or bytes_max <= 0:
             return None, 0
-        return Scratch(memory_files, prefix, needed_by=needed_by), int(min(room, bytes_max))
+        return Scratch(memory_files, prefix, needed_by=needed_by, inherited=inherited), int(min(room, bytes_max))
     except OSError as error:
         log.info("no memory files in %s: %s", memory_files, error)
         return None, 0

@@ -13,6 +13,10 @@ The process that removes what a dead owner left (`remove_left`) learns of each f
 the one before it, and takes over those of its own kinds. What is left then goes when the next folder of its kind is
 made (`clean`).
 
+A folder may hold what another process can use: a governor's objects. Then the mark says for how long that is awaited
+(`Scratch.await_heir`) since the owner was last there (`Scratch.touch`), and until then only an heir takes the folder
+(`inherit`, `left_folders`), or a guardian removes it that knows that none comes.
+
 A folder may be needed by what outlives its owner: a server's journal names files in it. Then the mark names that, and
 as long as it is there the folder is only taken over, with all that is in it, by a process that names the same
 (`Scratch.needed`), or removed by a guardian that removes both.
@@ -29,7 +33,8 @@ import stat
 import tempfile
 import time
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -43,7 +48,7 @@ MARK = ".rain-scratch"
 """The file that names a folder's owner."""
 CONSTANTS, GOVERNOR, HELD, LOCAL = "rain-constants-", "rain-governor-", "rain-held-", "rain-local-"
 LOGS = "rain-logs-"
-SOCKETS, STORE, STORE_DISK, UPLOADS = "rain-sockets-", "rain-store-", "store-", "uploads-"
+SOCKETS, STORE, UPLOADS = "rain-sockets-", "rain-store-", "uploads-"
 _KINDS_ONCE = (CONSTANTS, GOVERNOR, HELD, LOCAL, LOGS, SOCKETS, STORE, "rain-server-")
 """What folders of this version and older ones are called that lie beside users' folders."""
 _RANDOM = r"[a-z0-9_]{8}"  # what tempfile.mkdtemp makes up
@@ -51,6 +56,8 @@ _MARK_BYTES_MAX = 4096
 _NAMED_MAX = 20
 _UNMARKED_S = 60.0
 """A folder without a mark that is younger may be one that is just being made."""
+_TRIES = 5
+_TRY_AGAIN_S = 0.01
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _keeper = -1
@@ -72,6 +79,8 @@ class Scratch:
         For how many seconds a folder of this kind stays when its owner was killed (logs, which tell why).
     needed_by : str
         What keeps it from being removed as long as it exists, though its owner is dead.
+    inherited : bool
+        Whether a folder of the kind that the process before this one left is emptied and used.
 
     Attributes
     ----------
@@ -83,8 +92,10 @@ class Scratch:
         If the folder cannot be made.
     """
 
-    def __init__(self, parent: str, prefix: str, *, kept_s: float = 0.0, needed_by: str = "") -> None:
-        found = _inherited(parent, prefix)
+    def __init__(
+        self, parent: str, prefix: str, *, kept_s: float = 0.0, needed_by: str = "", inherited: bool = True
+    ) -> None:
+        found = _inherited(parent, prefix) if inherited else None
         clean(parent, prefix, kept_s)
         if found is None:
             self.path, self._lock = _make(parent, prefix, needed_by)
@@ -119,6 +130,17 @@ class Scratch:
     def lock(self) -> int:
         """The descriptor that holds the lock; a process that inherits it holds the folder too."""
         return self._lock
+
+    def await_heir(self, seconds: float) -> None:
+        """Should this process be killed, the folder stays for so long for another one to take it."""
+        _write_mark(self.path, self._lock, os.getpid(), heir_s=seconds)
+
+    def touch(self) -> None:
+        """This process is still there."""
+        try:
+            os.utime(MARK, dir_fd=self._lock, follow_symlinks=False)
+        except OSError as error:
+            log.warning("the mark of %s cannot be renewed: %s", self.path, error.strerror)
 
     def hand_over(self, pid: int) -> None:
         """Let go of the folder, which now is process `pid`'s to remove."""
@@ -200,11 +222,12 @@ def _line(path: str) -> str:
         return ""
 
 
-def _write_mark(path: str, folder: int, pid: int, needed_by: str = "") -> None:
+def _write_mark(path: str, folder: int, pid: int, needed_by: str = "", heir_s: float = 0.0) -> None:
     machine, boot = _machine()
     values = {"name": os.path.basename(path), "inode": os.fstat(folder).st_ino, "uid": os.geteuid()}
     values |= {"pid": pid, "started": start_time(pid), "machine": machine, "boot": boot}
     values |= {"needed_by": needed_by} if needed_by else {}
+    values |= {"heir_s": heir_s} if heir_s else {}
     part = f"{MARK}.{os.getpid()}"
     mark = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder)
     try:
@@ -287,8 +310,80 @@ def _inherited(parent: str, prefix: str) -> tuple[str, int] | None:
 # -- removing -------------------------------------------------------------------------------------
 
 
-def clean(parent: str, prefix: str, kept_s: float = 0.0) -> None:
-    """Remove folders of a kind that owners left when they were killed, in `parent` more than `kept_s` seconds ago."""
+def left_folders(parent: str, prefix: str) -> list[str]:
+    """Paths of a kind: those that the process before this one left first, then all others in `parent`."""
+    try:
+        names = sorted(name for name in os.listdir(parent) if re.fullmatch(re.escape(prefix) + _RANDOM, name))
+    except OSError:
+        return []
+    paths = [os.path.join(parent, name) for name in names]
+    return sorted(paths, key=lambda path: path not in _left)
+
+
+def was_left(path: str) -> bool:
+    """Whether the process before this one left it, whose guardian has handed it on."""
+    return path in _left
+
+
+@contextmanager
+def inherit(path: str) -> Iterator[str | None]:
+    """Hold the folder at `path` against all others, if its owner is dead; else None is given.
+
+    What the caller does not leave there stays as it was; `remove_inherited` removes the rest.
+    """
+    folder = _seize(path)
+    tries = _TRIES if folder is None else 0
+    while folder is None and tries and _has_died(path):
+        time.sleep(_TRY_AGAIN_S)  # a keeper is looking at it
+        folder, tries = _seize(path), tries - 1
+    try:
+        yield None if folder is None else path
+    finally:
+        if folder is not None:
+            os.close(folder)
+
+
+def _has_died(path: str) -> bool:
+    try:
+        folder = os.open(path, _FOLDER_FLAGS)
+    except OSError:
+        return False
+    try:
+        return _is_left(path, folder)
+    finally:
+        os.close(folder)
+
+
+def remove_inherited(path: str) -> None:
+    """Remove what is left of a folder that is held by `inherit`."""
+    _remove(path)
+    if path in _left:
+        _left.remove(path)
+    _report("-", path)
+
+
+def is_awaited(path: str) -> bool:
+    """Whether another process may still come for what is in a folder, as its owner wished that has died."""
+    folder = _seize(path)
+    if folder is None:
+        return False
+    try:
+        return _is_awaited(path, folder)
+    finally:
+        os.close(folder)
+
+
+def _is_awaited(path: str, folder: int) -> bool:
+    mark = _read_mark(folder)
+    heir_s = None if mark is None else mark.get("heir_s")
+    if mark is None or not isinstance(heir_s, int | float) or mark.get("boot") != _machine()[1]:
+        return False
+    return time.time() - _used_at(path) < heir_s
+
+
+def clean(parent: str, prefix: str, kept_s: float = 0.0, heirs: bool = True) -> None:
+    """Remove folders of a kind that owners left when they were killed, in `parent` more than `kept_s` seconds ago;
+    with `heirs` not those for which another process may come."""
     try:
         names = [name for name in os.listdir(parent) if re.fullmatch(re.escape(prefix) + _RANDOM, name)]
     except OSError:
@@ -300,19 +395,21 @@ def clean(parent: str, prefix: str, kept_s: float = 0.0) -> None:
         if folder is None:
             continue
         try:
-            if not kept_s or time.time() - _used_at(path) > kept_s:
+            waits = heirs and _is_awaited(path, folder)
+            if not waits and (not kept_s or time.time() - _used_at(path) > kept_s):
                 _remove(path)
         finally:
             os.close(folder)
 
 
-def remove_left(path: str, within: str = "") -> bool:
+def remove_left(path: str, within: str = "", heirs: bool = False) -> bool:
     """Remove one folder if Rain provably made it and no process uses it, nor needs it what is not in the folder
-    `within`; whether it is gone now."""
+    `within`; whether it is gone now. With `heirs` it stays while another process may come for it."""
     folder = _seize(path, within=within)
     if folder is not None:
         try:
-            _remove(path)
+            if not (heirs and _is_awaited(path, folder)):
+                _remove(path)
         finally:
             os.close(folder)
     return not os.path.lexists(path)

@@ -356,6 +356,8 @@ def _check_governor(graph: Graph, governor: Governor) -> None:
         state = obj.state
         assert state is not OBJ_REMOVED or not obj.needed, (governor, obj)
         assert replica is not ANNOUNCED or state is OBJ_FINISHED, (governor, obj)
+    assert governor.arriving == (governor in graph.arriving), governor
+    assert not governor.arriving or not (governor.assigned or governor.hosting), (governor, "has work before it may")
     if governor.leaving is None:
         assert governor.state is _REGISTERED or governor.state is _RETURNING, governor
     else:

@@ -49,6 +49,8 @@ class Graph:
     ----------
     version : int
         Counts arrivals and losses of governors.
+    arriving : dict of Governor to None
+        Governors that have not told yet all that they have from others; they are among `governors`.
     leaving : dict of Governor to None
         Governors that leave on purpose; they are still among `governors`.
     expected : int
@@ -73,6 +75,7 @@ class Graph:
     """
 
     __slots__ = (
+        "arriving",
         "backfilled",
         "clients",
         "expected",
@@ -97,6 +100,7 @@ class Graph:
         self.clients: dict[str, Client] = {}
         self.sessions: dict[int, Session] = {}
         self.governors: dict[str, Governor] = {}
+        self.arriving: dict[Governor, None] = {}
         self.leaving: dict[Governor, None] = {}
         self.gangs: dict[Task, Gang] = {}
         self.waiting_gangs: dict[Task, float] = {}
@@ -113,9 +117,9 @@ class Graph:
 
     def staying(self) -> Collection[Governor]:
         """The governors that take work, in the order in which they came."""
-        if not self.leaving:
+        if not self.leaving and not self.arriving:
             return self.governors.values()
-        return [governor for governor in self.governors.values() if governor.leaving is None]
+        return [governor for governor in self.governors.values() if governor.takes_work]
 
     # -- looking things up ----------------------------------------------------------------------
 

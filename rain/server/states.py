@@ -12,7 +12,7 @@ class Placement(enum.Enum):
     """Where a task is on its way to a governor."""
 
     UNPLACED = "unplaced"  # waits for inputs, or is settled
-    DELAYED = "delayed"  # ready, and not queued before a while has passed, because an input could not be fetched
+    DELAYED = "delayed"  # ready, and not queued for a while: an input could not be fetched, or its output may be back
     QUEUED = "queued"  # ready, and offered to the scheduling policy
     FOLLOWER = "follower"  # assigned ahead of its inputs, which other tasks of the same governor make
     DEMAND = "demand"  # assigned, and counted among what the governor is asked to run at once
@@ -81,10 +81,10 @@ PLACEMENTS = StateTable(
     {
         (None, _P.UNPLACED): "submitted",
         (_P.UNPLACED, _P.QUEUED): "its last input is finished, or its attempt ended and it is ready again",
-        (_P.UNPLACED, _P.DELAYED): "ready again after several fetches of an input failed",
+        (_P.UNPLACED, _P.DELAYED): "ready again after several fetches of an input failed; its output may be back",
         (_P.UNPLACED, _P.FOLLOWER): "the policy gives it to the governor where its inputs are made",
         (_P.DELAYED, _P.QUEUED): "it has waited long enough",
-        (_P.DELAYED, _P.UNPLACED): "an input was lost, or it settled",
+        (_P.DELAYED, _P.UNPLACED): "an input was lost, or it settled; or what it was to make again is back",
         (_P.QUEUED, _P.UNPLACED): "an input was lost, or it settled",
         (_P.QUEUED, _P.DEMAND): "the policy gives it to a governor",
         (_P.FOLLOWER, _P.DEMAND): "its last input is finished",

@@ -120,7 +120,8 @@ class Cluster:
         address = self.server.address
         credentials = credentials_for(address, "governor", connection_file=self.file)
         config = GovernorConfig(executors={"foreign": [sys.executable, "-c", FOREIGN]})
-        options = GovernorOptions(address, credentials, 2, str(self.folder / "work"), config=config)
+        work = str(self.folder / "work")
+        options = GovernorOptions(address, credentials, 2, work, work, config=config)
         self.governor = Governor(options)
         await self.governor.open()
         serving = asyncio.create_task(self.server.run(self.stop))

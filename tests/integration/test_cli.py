@@ -88,6 +88,20 @@ class Shell:
         assert ready.read_text() == "ready\n"
         return process
 
+    def end(self) -> None:
+        """End the daemons: a governor that is killed leaves its data to another one for a minute."""
+        for number, wait_s in ((signal.SIGINT, 10.0), (signal.SIGKILL, GUARD_S)):
+            running = [daemon for daemon in self.daemons if daemon.poll() is None]
+            for daemon in running:
+                daemon.send_signal(number)
+                daemon.send_signal(signal.SIGCONT)
+            for daemon in running:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    daemon.wait(wait_s)
+        for daemon in self.daemons:
+            if daemon.stderr is not None:
+                daemon.stderr.close()
+
     def server(self, *words: str, **variables: str) -> tuple[subprocess.Popen[str], str]:
         process = self.daemon("server", "--listen", "0", "--http-listen", "0", *words, **variables)
         return process, self.file(process.pid).reachable()
@@ -129,12 +143,7 @@ def ends(pid_or_process: int | subprocess.Popen[str], number: int | None = None)
 def shell(tmp_path: Path) -> Iterator[Shell]:
     made = Shell(tmp_path)
     yield made
-    for process in made.daemons:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-        if process.stderr is not None:
-            process.stderr.close()
+    made.end()
     for path in (made.runtime / "rain").glob("*.json"):
         file = connection_files.read(path)
         if file.guardian:

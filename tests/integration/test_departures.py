@@ -24,11 +24,7 @@ from tests.support.waiting import until
 def shell(tmp_path: Path) -> Iterator[Shell]:
     shell = Shell(tmp_path)
     yield shell
-    for daemon in shell.daemons:
-        daemon.kill()
-        daemon.wait()
-        assert daemon.stderr is not None
-        daemon.stderr.close()
+    shell.end()
 
 
 @pytest.fixture

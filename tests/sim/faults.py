@@ -10,7 +10,7 @@ from tests.sim.client import SimClient, SimSession
 from tests.sim.network import SERVER, PeerSide
 
 if TYPE_CHECKING:
-    from tests.sim.governor import SimGovernor
+    from tests.sim.governor import LeftStore, SimGovernor
     from tests.sim.world import World
 
 
@@ -70,7 +70,13 @@ class Faults:
         if self.random.random() < 0.5:
             self.world.server.quick_loss[governor.host] = GOVERNOR_RECONNECT_S
         host = governor.host if self.random.random() < 0.5 else governor.host + "1"
-        self.world.clock.after(self.random.random() * 4, self.world.new_governor, host, governor.resources)
+        left = governor.left() if governor.previews.random() < 0.7 else None
+        self.world.clock.after(self.random.random() * 4, self._follow, host, governor.resources, left)
+
+    def _follow(self, host: str, resources: dict[str, float], left: LeftStore | None) -> None:
+        """Another governor is started in the place of one that died."""
+        self.world.new_governor(host, resources, left)
+        self.world.clock.after(self.random.random(), self.world.governors[-1].read_something)
 
     def _drain(self) -> None:
         """A governor leaves: by a signal, or because a client asked for it; at times that is hurried afterwards."""

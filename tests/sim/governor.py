@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 from rain.common.ids import ID
+from rain.common.limits import GOVERNOR_RETURN_S
 from rain.common.location import Inline, LocalFile, Replicas
 from rain.common.protocol import messages as m
 from rain.common.protocol.messages import ObjectData, OutputResult, TaskAssignment, TaskResult
@@ -33,6 +35,11 @@ def is_quiet(core: GovernorCore, event: ev.AnyEvent, effects: list[Any]) -> bool
     return not effects and type(event) in QUIET and core._state.departure.stage is Stage.STAYING
 
 
+def random_returns(random: Random) -> float:
+    """Whether a host starts another governor in the place of one that died."""
+    return random.choice([0.0, GOVERNOR_RETURN_S])
+
+
 class PaperExecutor:
     """A process that runs what it was given, one after the other."""
 
@@ -48,10 +55,28 @@ class PaperExecutor:
         self.preview: ID | None = None
 
 
-class SimGovernor:
-    """One governor process; a new one takes its place when it died."""
+@dataclass
+class LeftStore:
+    """What a governor that died has left on its host.
 
-    def __init__(self, world: World, host: str, resources: dict[str, float]) -> None:
+    Attributes
+    ----------
+    names : list of str
+        Of its store, and of those that it had taken over itself.
+    objects : dict of ID to (bytes, LocalFile)
+        The files.
+    index : dict of ID to Known
+    """
+
+    names: list[str]
+    objects: dict[ID, tuple[bytes, LocalFile]]
+    index: dict[ID, do.Known]
+
+
+class SimGovernor:
+    """One governor process; a new one takes its place when it died, with or without what that one left."""
+
+    def __init__(self, world: World, host: str, resources: dict[str, float], left: LeftStore | None = None) -> None:
         self.world = world
         self.host = host
         self.resources = resources
@@ -59,6 +84,11 @@ class SimGovernor:
         self.previews = Random(f"{world.seed} {host}")  # dice of their own
         self.alive = True
         self.store: dict[ID, tuple[bytes, LocalFile | None]] = {}
+        world.stores += 1
+        self.names = [f"store-{world.stores}", *(left.names if left else [])]
+        self.index: dict[ID, do.Known] = {}
+        self.unread: set[ID] = set()
+        self.returns_s = random_returns(self.previews)
         self.executors: dict[int, PaperExecutor] = {}
         self.core = GovernorCore(host, resources)
         self.side: PeerSide | None = None
@@ -71,6 +101,7 @@ class SimGovernor:
             do.Leave: lambda effect: self._leave(),
             do.Fetch: self._fetch,
             do.CancelFetch: lambda effect: None,
+            do.NoteObject: self._note,
             do.PutInStore: self._put,
             do.DropFromStore: self._drop,
             do.EndSessionStore: self._end_session,
@@ -86,15 +117,41 @@ class SimGovernor:
             do.CancelBuiltin: lambda effect: None,
         }
         self.outbox: list[Any] = []
-        self.connect()
+        self.connect(left)
         self._ping()
 
     # -- conversation ---------------------------------------------------------------------------
 
-    def connect(self) -> None:
+    def connect(self, left: LeftStore | None = None) -> None:
         self.side = self.world.server.open_governor(self)
         self.side.on_messages = self._said
-        self.side.send([m.Register(self.host, self.world.machine_of(self.host), self.resources, [], "3.11")])
+        register = m.Register(self.host, self.world.machine_of(self.host), self.resources, [], "3.11")
+        register.store, register.before, register.returns_s = self.names[0], self.names[1:], self.returns_s
+        self.names = self.names if left else self.names[:1]
+        self.side.send([register])
+        if left is not None:
+            self._inherit(left)
+
+    def _inherit(self, left: LeftStore) -> None:
+        heirlooms = []
+        for id, known in left.index.items():
+            if id in left.objects and self.previews.random() < 0.95:
+                value, file = left.objects[id]
+                self.store[id] = (value, file)
+                self.index[id] = known
+                self.unread.add(id)
+                heirlooms.append(ev.Heirloom(known, file.size, file.checksum))
+        self.step(ev.Inherited(heirlooms))
+
+    def left(self) -> LeftStore:
+        """What it leaves when it dies."""
+        files = {id: (value, file) for id, (value, file) in self.store.items() if file is not None}
+        return LeftStore(self.names, files, {id: known for id, known in self.index.items() if id in files})
+
+    def _note(self, effect: do.NoteObject) -> None:
+        id = effect.known.spec.id
+        assert id in self.store, "what is not here is noted"
+        self.index[id] = effect.known
 
     def _said(self, messages: list[Any]) -> None:
         for message in messages:
@@ -108,6 +165,7 @@ class SimGovernor:
             self.step(ev.ServerGone())
             self.outbox.clear()
             assert not self.store, "objects survived the end of the conversation"
+            self.names = self.names[:1]
             self.connect()
 
     def die(self) -> None:
@@ -172,16 +230,22 @@ class SimGovernor:
 
     # -- store ----------------------------------------------------------------------------------
 
+    def _forget(self, id: ID) -> None:
+        self.store.pop(id, None)
+        self.index.pop(id, None)
+        self.unread.discard(id)
+
     def _put(self, effect: do.PutInStore) -> None:
+        self._forget(effect.spec.id)
         self.store[effect.spec.id] = (effect.location.data, None)
 
     def _drop(self, effect: do.DropFromStore) -> None:
         for id in effect.ids:
-            self.store.pop(id, None)
+            self._forget(id)
 
     def _end_session(self, effect: do.EndSessionStore) -> None:
         for id in [id for id in self.store if id.session_id == effect.session_id]:
-            del self.store[id]
+            self._forget(id)
 
     def _fetch(self, effect: do.Fetch) -> None:
         self.world.clock.after(self.world.network.delay() * 2, self._fetched, effect.data)
@@ -190,15 +254,37 @@ class SimGovernor:
         if not self.alive:
             return
         id = data.spec.id
+        if id in self.unread and self._compare(id):
+            self.step(ev.FetchDone(id))
+            return
         broken = self.world.faulty and self.random.random() < 0.1
         assert isinstance(data.location, Replicas)
         for place in () if broken else data.location.replicas:
             value = self.world.read(self.host, place, id)
             if value is not None and plan.checksum(value) == data.location.checksum:
-                self.store[id] = (value, self._file(id, data.info.size or 0))
+                self._forget(id)
+                self.store[id] = (value, self._file(id, data.info.size or 0, data.location.checksum))
                 self.step(ev.FetchDone(id))
                 return
         self.step(ev.FetchFailed(id, f"tried {[place.address for place in data.location.replicas]}"))
+
+    def _compare(self, id: ID) -> bool:
+        """Read what came from a dead governor; whether it is as it was."""
+        if self.world.faulty and self.previews.random() < 0.1:
+            self._forget(id)
+            self.world.objects_lost += 1
+            self.step(ev.ObjectLost(id, "its checksum is wrong"))
+            return False
+        self.unread.discard(id)
+        file = self.store[id][1]
+        assert file is not None
+        self.step(ev.ObjectMoved(id, file))
+        return id in self.store
+
+    def read_something(self) -> None:
+        """Another process asks for what came from a dead governor."""
+        if self.unread:
+            self._compare(self.previews.choice(sorted(self.unread)))
 
     def _file(self, id: ID, size: int, checksum: int | None = None) -> LocalFile:
         self.files += 1
@@ -223,7 +309,7 @@ class SimGovernor:
                 for wanted in item.assignment.spec.inputs
             }
             if id not in in_use:
-                del self.store[id]
+                self._forget(id)
                 self.world.objects_lost += 1
                 self.step(ev.ObjectLost(id, "its checksum is wrong"))
 
@@ -236,6 +322,7 @@ class SimGovernor:
             assert old is not None
             file = self._file(id, old.size, old.checksum)
             self.store[id] = (value, file)
+            self.unread.discard(id)
             self.step(ev.ObjectMoved(id, file))
 
     # -- executors ------------------------------------------------------------------------------
@@ -342,6 +429,7 @@ class SimGovernor:
     def _adopt(self, result: TaskResult) -> None:
         for output in result.outputs:
             location = output.location
+            self._forget(output.id)
             self.store[output.id] = (
                 self.world.produced[output.id],
                 location if isinstance(location, LocalFile) else None,

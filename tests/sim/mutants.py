@@ -32,6 +32,54 @@ def _client(name: str, module: str, old: str, new: str) -> Mutant:
 
 MUTANTS = [
     _server(
+        "what was taken over and is not wanted stays",
+        "lifecycle.succession",
+        "            drop_at(governor, kept.id)\n",
+        "            pass\n",
+    ),
+    _server(
+        "what was taken over of sessions that ended stays",
+        "lifecycle.succession",
+        "    governor.ends += sorted(ended)\n",
+        "",
+    ),
+    _server(
+        "a governor with the objects of a session does not know of its end",
+        "lifecycle.succession",
+        "        open_session_on(state, session, governor)\n",
+        "",
+    ),
+    _server(
+        "those that wait for what is there again wait on",
+        "lifecycle.succession",
+        "        wake(state, obj)\n",
+        "",
+    ),
+    _server(
+        "what need not be made again is made all the same",
+        "lifecycle.succession",
+        "        _need_not_run(state, task, absences)\n",
+        "        pass\n",
+    ),
+    _governor(
+        "what was taken over is not dropped before it was read",
+        "objects",
+        "    if obj.presence in IN_STORE or obj.unread:\n        state.store_drops",
+        "    if obj.presence in IN_STORE:\n        state.store_drops",
+    ),
+    _governor(
+        "what was taken over is given to tasks unread",
+        "objects",
+        "        obj.presence = Presence.KNOWN\n        obj.unread = True\n",
+        "        obj.presence = Presence.PRESENT\n",
+    ),
+    _governor(
+        "the server does not learn that what was taken over is damaged",
+        "objects",
+        "    obj.unread = False\n    state.lost[obj.id] = reason\n",
+        "    obj.unread = False\n",
+    ),
+    _server(
         "results of cancelled tasks count",
         "lifecycle.attempts",
         "task is None or task.governor is not governor or task.attempt != result.attempt:\n            if governor",

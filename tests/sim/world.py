@@ -17,7 +17,7 @@ from rain.server.core.reporting.explain import explain_task
 from rain.server.policy_loading import ChosenPolicy, choose_policy
 from tests.sim.client import SimClient
 from tests.sim.faults import Faults
-from tests.sim.governor import SimGovernor
+from tests.sim.governor import LeftStore, SimGovernor
 from tests.sim.network import SERVER, Clock, Network
 from tests.sim.pool import SimPool
 from tests.sim.server import SimServer
@@ -106,6 +106,8 @@ class World:
             ]
         )
         self.executions: Counter[ID] = Counter()
+        self.stores = 0
+        self.inherited = 0
         self.kills: Counter[ID] = Counter()
         self.losses = 0
         self.deaths = 0
@@ -213,8 +215,9 @@ class World:
     def turn_delay(self) -> float:
         return 0.0003 * self.random.random()
 
-    def new_governor(self, host: str, resources: dict[str, float]) -> None:
-        self.governors.append(SimGovernor(self, host, resources))
+    def new_governor(self, host: str, resources: dict[str, float], left: LeftStore | None = None) -> None:
+        self.inherited += left is not None and bool(left.objects)
+        self.governors.append(SimGovernor(self, host, resources, left))
 
     def _heal(self) -> None:
         self.network.heal()

@@ -109,7 +109,7 @@ function Tile({ governor, name, history, kill }: TileProps) {
         <Confirm
           text="Kill this governor"
           title="end its process, and watch how its work is done again"
-          question="What it runs starts again, and what only it holds is computed again where it is needed; tasks with rerun=never fail."
+          question="What it runs starts again; what it holds is kept for the governor that is started in its place. Tasks with rerun=never fail."
           yes="Kill it, watch it recover"
           no="Leave it"
           dangerous

@@ -778,8 +778,16 @@ class LibrariesThere(Message):
 # -- governor to server ---------------------------------------------------------------------------
 
 
+class KeptObject(Part):
+    """What a governor took over from one that died. Its bytes are compared before the first reader gets them."""
+
+    id: ID
+    size: int
+    checksum: int | None
+
+
 class Register(Message):
-    """First message of a governor in a new conversation: it has nothing and runs nothing."""
+    """First message of a governor in a new conversation: it runs nothing, and has nothing but what `TookOver` tells."""
 
     governor_id: str  # host:port of its data listener, as peers reach it
     host_id: str
@@ -787,6 +795,17 @@ class Register(Message):
     executors: list[str]  # executor types of its configuration, beside "py" and the builtin ones
     python: str
     host: str = ""  # what its host calls itself
+    store: str = ""  # name of what it keeps objects in
+    before: list[str] = []  # the stores of governors that died, which it took over: `TookOver` follows
+    returns_s: float = 0.0  # if it dies, its host starts another one in its place within that time; 0: not as it knows
+
+
+class TookOver(Message):
+    """What a governor has of those in whose place it was started. What the server does not want it answers with
+    `DropObjects` or `EndSession`."""
+
+    objects: list[KeptObject]
+    more: bool = False  # whether further ones follow
 
 
 class Libraries(Message):
@@ -1246,8 +1265,9 @@ ServerToClient: TypeAlias = (
     | ServerBrief | PoolOpened | Demand | Attached | GovernorCount | LibrariesThere | WantModule | Progressed
 )  # fmt: skip
 GovernorToServer: TypeAlias = (
-    Register | Libraries | Started | Finished | Stopped | GaveBack | InputsMissing | Fetched | Moved | ObjectsLost
-    | Dropped | SessionEnded | Draining | NotCopied | OutputRead | Load | WantModule | Progressed | NodeReady
+    Register | TookOver | Libraries | Started | Finished | Stopped | GaveBack | InputsMissing | Fetched | Moved
+    | ObjectsLost | Dropped | SessionEnded | Draining | NotCopied | OutputRead | Load | WantModule | Progressed
+    | NodeReady
 )  # fmt: skip
 ServerToGovernor: TypeAlias = (
     OpenSession | Assign | TakeBack | CancelTasks | DropObjects | CopyObjects | Drain | Dismiss | EndSession

@@ -177,6 +177,7 @@ def _check_presence(state: State, id: ID, obj: Object) -> None:
         assert task.phase is _WAITING
         assert obj in task.inputs
     assert not (obj.drop and not obj.uses)
+    assert not obj.unread or presence in (_KNOWN, _WANTED, _FETCHING), f"{id} was read, and is not present"
     assert not obj.copy or presence in (_WANTED, _FETCHING), f"{id} is to be copied and is not"
     if presence is _PRESENT:
         assert not waiters

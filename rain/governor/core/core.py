@@ -31,6 +31,7 @@ from rain.governor.core.events import (
     ExecutorSeen,
     FetchDone,
     FetchFailed,
+    Inherited,
     LeaveAsked,
     ModuleWanted,
     ObjectLost,
@@ -87,6 +88,7 @@ class GovernorCore:
         self._state = State(governor_id, Resources(resources), frozenset(executors))
         self._handlers: dict[type, _Handler] = {
             ServerSaid: self._server_said,
+            Inherited: objects.inherited,
             ServerGone: _server_gone,
             ServerBehind: _server_behind,
             LeaveAsked: departure.leave_asked,

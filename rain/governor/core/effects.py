@@ -92,6 +92,13 @@ class EndSessionStore(Effect):
     session_id: int
 
 
+class NoteObject(Effect):
+    """Write into the store's index what an object is, before anything leaves that is said of it: another governor may
+    be started in this one's place. What the store has not in a file needs none."""
+
+    known: Known
+
+
 class StartExecutor(Effect):
     """Start a process; `RunOnExecutor` may follow at once.
 
@@ -203,7 +210,7 @@ class CancelBuiltin(Effect):
 
 
 AnyEffect: TypeAlias = (
-    ToServer | Leave | Fetch | CancelFetch | PutInStore | DropFromStore | EndSessionStore | StartExecutor
+    ToServer | Leave | NoteObject | Fetch | CancelFetch | PutInStore | DropFromStore | EndSessionStore | StartExecutor
     | RunOnExecutor | RecallFromExecutor | InterruptExecutor | KillExecutor | GiveModule | ReadOutputs | RunBuiltin
     | CancelBuiltin | MakePreview | KeepPreview
 )  # fmt: skip

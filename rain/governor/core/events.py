@@ -23,16 +23,39 @@ from rain.common.ids import ID
 from rain.common.location import LocalFile
 from rain.common.protocol.messages import NodeReady, OwnPreview, ServerToGovernor, TaskOutput, TaskProgress, TaskResult
 from rain.common.spec import ProcessEnd, Transfer
+from rain.governor.core.effects import Known
 
 
 class Event(msgspec.Struct, gc=False):
     """Base of all events."""
 
 
+class Heirloom(msgspec.Struct, gc=False):
+    """An object that a governor has from one that died.
+
+    Attributes
+    ----------
+    known : Known
+    size : int
+        Bytes; of a directory the sum of its files.
+    checksum : int or None
+    """
+
+    known: Known
+    size: int
+    checksum: int | None
+
+
 class ServerSaid(Event):
     """The next message of the conversation with the server."""
 
     message: ServerToGovernor
+
+
+class Inherited(Event):
+    """The store took these over from governors that died; stepped once, when this one has registered."""
+
+    objects: list[Heirloom]
 
 
 class ServerGone(Event):
@@ -201,8 +224,8 @@ class TurnEnded(Event):
 
 
 AnyEvent: TypeAlias = (
-    ServerSaid | ServerGone | ServerBehind | FetchDone | FetchFailed | ExecutorResults | ExecutorRecalled | ExecutorSeen
-    | ExecutorExited | TasksProgressed | PreviewMade
+    ServerSaid | Inherited | ServerGone | ServerBehind | FetchDone | FetchFailed | ExecutorResults | ExecutorRecalled
+    | ExecutorSeen | ExecutorExited | TasksProgressed | PreviewMade
     | ModuleWanted | CompanionReady | OutputsRead | BuiltinEnded | ObjectMoved | ObjectLost | OverMemory | LeaveAsked
     | Tick | TurnEnded
 )  # fmt: skip

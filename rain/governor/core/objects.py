@@ -11,17 +11,38 @@ from heapq import heappop, heappush
 
 from rain.common.ids import ID
 from rain.common.limits import GOVERNOR_TRANSFERS_MAX, TRANSFERS_TOLD_MAX
-from rain.common.location import Inline
-from rain.common.protocol.messages import CopyObjects, DropObjects, ObjectData, TaskResult
+from rain.common.location import Inline, Replicas
+from rain.common.protocol.messages import CopyObjects, DropObjects, KeptObject, ObjectData, TaskResult, TookOver
 from rain.common.spec import ObjectInfo, ObjectSpec, Transfer
-from rain.governor.core.effects import CancelFetch, DropFromStore, Fetch, Known, PutInStore
-from rain.governor.core.events import FetchDone, ObjectMoved
+from rain.governor.core.effects import CancelFetch, DropFromStore, Fetch, Known, NoteObject, PutInStore, ToServer
+from rain.governor.core.events import FetchDone, Inherited, ObjectMoved
 from rain.governor.core.records import Fetching, Object, Session, State, Task, open_session
 from rain.governor.core.reporting.outbox import flush
 from rain.governor.states import IN_STORE, FetchState, Phase, Presence
 
 COPY_RANK = [float("-inf")]
 """More urgent than any task's."""
+
+
+TOLD_COUNT_MAX = 10_000
+"""Objects in one `TookOver`."""
+
+
+def inherited(state: State, event: Inherited, now: float) -> None:
+    """`Inherited`: they are here, and are read when a task needs them, as if they were fetched; the server is told."""
+    told: list[KeptObject] = []
+    for heirloom in event.objects:
+        spec, info = heirloom.known.spec, heirloom.known.info
+        session = open_session(state, spec.id.session_id)
+        obj = session.objects[spec.id] = Object(spec.id, session)
+        obj.known = heirloom.known
+        obj.source = ObjectData(spec, info, Replicas([], heirloom.checksum))
+        obj.presence = Presence.KNOWN
+        obj.unread = True
+        told.append(KeptObject(spec.id, heirloom.size, heirloom.checksum))
+    for start in range(0, len(told) or 1, TOLD_COUNT_MAX):
+        end = start + TOLD_COUNT_MAX
+        state.out.append(ToServer(TookOver(told[start:end], end < len(told))))
 
 
 def find(state: State, id: ID) -> Object | None:
@@ -54,6 +75,9 @@ def learn(state: State, session: Session, data: ObjectData) -> None:
             state.fetched[id] = None
     if obj.presence is Presence.PRESENT:
         return
+    if obj.unread:  # the server does not count on it
+        obj.unread = False
+        state.out.append(DropFromStore([id]))
     obj.known = Known(data.spec, data.info)
     if isinstance(data.location, Inline):
         _comes_again(state, id)
@@ -110,6 +134,9 @@ def refused(state: State, session: Session, spec: ObjectSpec, info: ObjectInfo) 
         _comes_again(state, spec.id)
     if obj.presence is Presence.FETCHING:
         _cancel_fetch(state, obj)
+    if obj.unread:
+        obj.unread = False
+        obj.presence = Presence.UNKNOWN
     obj.known = Known(spec, info)
     obj.presence = Presence.REFUSED
     obj.source = None
@@ -129,6 +156,7 @@ def make_present(state: State, obj: Object) -> None:
     obj.presence = Presence.PRESENT
     obj.source = None
     obj.copy = False
+    obj.unread = False
     waiters = obj.waiters
     if waiters:
         obj.waiters = None
@@ -175,6 +203,8 @@ def fetch_done(state: State, event: FetchDone, now: float) -> None:
         if obj.presence is Presence.FETCHING:
             obj.presence = Presence.KNOWN
         _comes_again(state, obj.id)
+        if not obj.unread:
+            state.out.append(NoteObject(obj.known))
         if event.transfer is not None:
             for task in obj.waiters or ():
                 _note_transfer(task, event.transfer)
@@ -224,12 +254,13 @@ def _unused(state: State, obj: Object) -> None:
 
 def remove(state: State, obj: Object) -> None:
     """Delete an object that no task uses, and tell the server."""
-    if obj.presence in IN_STORE:
+    if obj.presence in IN_STORE or obj.unread:
         state.store_drops.append(obj.id)
         for executor in obj.session.executors.values():
             executor.functions.discard(obj.id)
-    elif obj.presence is Presence.FETCHING:
+    if obj.presence is Presence.FETCHING:
         _cancel_fetch(state, obj)
+    obj.unread = False
     obj.presence = Presence.UNKNOWN  # outdates entries of `State.wanted`
     obj.session.objects.pop(obj.id, None)
     state.fetched.pop(obj.id, None)
@@ -263,5 +294,21 @@ def discard(state: State, result: TaskResult) -> None:
 def object_moved(state: State, event: ObjectMoved, now: float) -> None:
     """`ObjectMoved`."""
     obj = find(state, event.id)
-    if obj is not None and obj.presence in IN_STORE:
+    if obj is None:
+        return
+    if obj.unread and obj.presence is not Presence.FETCHING:
+        make_present(state, obj)  # it was read for another process, or to be moved
+    if obj.unread or obj.presence in IN_STORE:
         state.moved[event.id] = event.file
+
+
+def lose_unread(state: State, obj: Object, reason: str) -> bool:
+    """What came from a dead governor is damaged; whether those that wait for it have to be told now: of a fetch they
+    are told when it is over."""
+    obj.unread = False
+    state.lost[obj.id] = reason
+    if obj.presence is Presence.FETCHING:
+        return False
+    obj.presence = Presence.UNKNOWN
+    obj.source = None
+    return True

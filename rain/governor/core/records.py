@@ -103,9 +103,11 @@ class Object:
         The server asked to drop it; that is done when `uses` is 0.
     copy : bool
         It is to be fetched for the server, whether or not a task here needs it.
+    unread : bool
+        The store has it from a governor that died, and nobody has compared its bytes yet: to be fetched from there.
     """
 
-    __slots__ = ("copy", "drop", "id", "known", "presence", "rank", "session", "source", "uses", "waiters")
+    __slots__ = ("copy", "drop", "id", "known", "presence", "rank", "session", "source", "unread", "uses", "waiters")
 
     def __init__(self, id: ID, session: Session) -> None:
         self.id = id
@@ -118,6 +120,7 @@ class Object:
         self.uses = 0
         self.drop = False
         self.copy = False
+        self.unread = False
 
 
 @states(state=FETCHES)

@@ -5,11 +5,23 @@ from __future__ import annotations
 from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.limits import TERMINATED_HOLD_S
+from rain.common.location import LocalFile
 from rain.common.protocol.messages import TaskAssignment, TaskResult
 from rain.common.spec import TaskError, TaskInfo, TaskSpec
 from rain.common.task_configs import COMPANION, EXECUTE, IN_GOVERNOR, PYTHON
+from rain.governor.core.effects import DropFromStore, Known, NoteObject
 from rain.governor.core.events import FetchFailed, ObjectLost
-from rain.governor.core.objects import COPY_RANK, discard, find, make_ready, produced, refused, release, want
+from rain.governor.core.objects import (
+    COPY_RANK,
+    discard,
+    find,
+    lose_unread,
+    make_ready,
+    produced,
+    refused,
+    release,
+    want,
+)
 from rain.governor.core.records import (
     BUILTIN,
     PROGRAM,
@@ -155,6 +167,8 @@ def finish(state: State, task: Task, result: TaskResult) -> None:
         else:
             for spec, output in zip(assignment.outputs, result.outputs, strict=True):
                 produced(state, task.session, spec, output.info)
+                if type(output.location) is LocalFile:
+                    state.out.append(NoteObject(Known(spec, output.info)))
     elif result.outputs:
         returned = {output.id: output.info for output in result.outputs}
         for spec in assignment.outputs:
@@ -253,6 +267,9 @@ def fetch_failed(state: State, event: FetchFailed, now: float) -> None:
             _want_again(state, again)
         return
     obj = fetching.object
+    if obj.unread:
+        lose_unread(state, obj, event.reason)
+        state.out.append(DropFromStore([obj.id]))
     if obj.source is not fetching.source:
         _want_again(state, obj)
         return
@@ -277,7 +294,9 @@ def _want_again(state: State, obj: Object) -> None:
 def object_lost(state: State, event: ObjectLost, now: float) -> None:
     """`ObjectLost`: what has not started and needs it goes back to the server."""
     obj = find(state, event.id)
-    if obj is None or obj.presence not in IN_STORE:
+    if obj is None or not (obj.unread or obj.presence in IN_STORE):
+        return
+    if obj.unread and not lose_unread(state, obj, event.reason):
         return
     obj.presence = Presence.UNKNOWN
     state.fetched.pop(obj.id, None)

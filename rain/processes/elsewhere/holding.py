@@ -42,7 +42,7 @@ from rain.host.process_table import descendants, is_alive, start_time
 from rain.host.signals import signal_all
 from rain.host.starting import become_subreaper, close_all_but
 from rain.processes.guarded_process import GuardedProcess, become, redirect_output
-from rain.processes.keeper import FOLDERS_ARGUMENT
+from rain.processes.keeper import FOLDERS_ARGUMENT, remove_later
 from rain.processes.logs import bound_log
 from rain.processes.private_folders import check_private
 from rain.processes.scratch import HELD, Scratch
@@ -456,9 +456,11 @@ class _Holder:
         while True:
             signal_all(descendants(os.getpid()), signal.SIGKILL)
             _reap_orphans()
-            if folders.remove() or time.monotonic() > deadline:
+            if folders.remove(heirs=True) or folders.awaited() or time.monotonic() > deadline:
                 break
             time.sleep(0.05)
+        if not folders.remove(heirs=True):
+            remove_later(folders)
         by, _, reason = self._line_in(_LEFT).partition(": ")  # empty if it did not end by itself
         exit_status = os.waitstatus_to_exitcode(status)
         return {"event": "ended", "status": exit_status, "reason": reason, "server": by == "server"}

@@ -13,10 +13,11 @@ The parts: `sessions` (clients come and go, sessions open and end), `attach`, `c
 and sources of users' code), `objects` (which objects are needed; lineage), `demand` (places that pools may bring, and
 the work for them). In `lifecycle`: `submit`, `placing` (the
 scheduling policy is asked), `attempts` (their starts and results), `settle` (failure and cancellation spread),
-`recovery` (governors and replicas that are lost), `departure` (governors that leave on purpose), `gangs` and
-`gang_losses` (tasks on several governors), `retry`. In `reporting`: `updates` (batches), `output` (what tasks
-write), `libraries` (what governors have installed), `stalled` (nothing can run), `explain`. `rain.server.states`
-has the states of records, and `rain.server.check` says what must hold after each step.
+`recovery` (governors and replicas that are lost), `succession` (their objects come back with others), `departure`
+(governors that leave on purpose), `gangs` and `gang_losses` (tasks on several governors), `retry`. In `reporting`:
+`updates` (batches), `output` (what tasks write), `libraries` (what governors have installed), `stalled` (nothing can
+run), `explain`. `rain.server.states` has the states of records, and `rain.server.check` says what must hold after each
+step.
 """
 
 from __future__ import annotations
@@ -29,7 +30,17 @@ from rain.common.protocol import messages as m
 from rain.server.core import attach, commands, demand, modules, pools, queries, sessions
 from rain.server.core import events as ev
 from rain.server.core.effects import DropGovernor, Effect
-from rain.server.core.lifecycle import attempts, departure, gang_losses, gangs, placing, recovery, retry, submit
+from rain.server.core.lifecycle import (
+    attempts,
+    departure,
+    gang_losses,
+    gangs,
+    placing,
+    recovery,
+    retry,
+    submit,
+    succession,
+)
 from rain.server.core.reporting import libraries, output, progress, stalled, updates
 from rain.server.core.state import State, internal
 from rain.server.records.client import Client
@@ -64,6 +75,7 @@ _CLIENT_REQUESTS: dict[type, Callable[..., None]] = {
     m.DrainGovernors: departure.drain_governors,
 }
 _GOVERNOR_SAID: dict[type, Callable[[State, Governor, Any], None]] = {
+    m.TookOver: succession.took_over,
     m.Libraries: libraries.libraries,
     m.Started: attempts.started,
     m.Finished: attempts.finished,
@@ -165,6 +177,10 @@ class ServerCore:
         """The present state in short."""
         return queries.server_info(self.state, request, version, address, http)
 
+    def predecessors(self, register: m.Register) -> list[str]:
+        """Governors that have died, as another one that registers has taken over what they held."""
+        return succession.predecessors(self.state, register)
+
     def object_data(self, id: ID) -> m.ObjectData | None:
         """The bytes or places of a finished object, or of what was refused in its place; None if there are none."""
         obj = self.state.graph.object(id)
@@ -237,10 +253,14 @@ class ServerCore:
         governor.id = event.governor_id
         governor.pool = event.pool
         graph.governors[governor.id] = governor
+        if governor.arriving:
+            graph.arriving[governor] = None
         graph.version += 1
         state.schedule_due = True
         state.happened("GovernorNew", values={"governor": governor.id, "resources": governor.resources})
         self._notify_count()
+        if not governor.arriving:
+            succession.joined(state, governor)
         pools.governor_joined(state, governor)
 
     def _governor_gone(self, event: ev.GovernorGone) -> None:
@@ -255,6 +275,7 @@ class ServerCore:
         governor.state = LOST
         del graph.governors[governor.id]
         graph.leaving.pop(governor, None)
+        graph.arriving.pop(governor, None)
         on_purpose = governor.leaving is not None
         if governor.leaving is not None:
             reason = governor.leaving.reason
@@ -268,8 +289,9 @@ class ServerCore:
         state.happened("GovernorRemoved", values=values)
         for session in list(governor.sessions.values()):
             session.governors.pop(governor.id, None)
+        absence = succession.remember(state, governor)
         gang_losses.governor_lost(state, governor, reason)
-        recovery.governor_lost(state, governor, reason)
+        recovery.governor_lost(state, governor, reason, absence)
         output.governor_lost(state, governor)
         for session in list(governor.sessions.values()):
             if session.over:
@@ -299,6 +321,7 @@ class ServerCore:
 
     def _tick(self, event: ev.Tick) -> None:
         recovery.wake_delayed(self.state)
+        succession.forget_old(self.state)
         sessions.end_unclaimed(self.state)
         stalled.look(self.state)
         # Reservations and infeasible tasks are judged by time.

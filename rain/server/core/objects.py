@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import heapq
 
+from rain.common.ids import ID
 from rain.common.limits import HISTORY_BYTES_MAX
 from rain.server.core.effects import DiscardUpload
 from rain.server.core.sizes import spec_bytes
@@ -87,6 +88,12 @@ def drop_replicas(state: State, obj: Object) -> None:
         governor.drops.append(obj.id)
         governor.dropping[obj.id] = governor.dropping.get(obj.id, 0) + 1
     obj.governors = ()
+
+
+def drop_at(governor: Governor, id: ID) -> None:
+    """A governor need not have what it said that it has."""
+    governor.drops.append(id)
+    governor.dropping[id] = governor.dropping.get(id, 0) + 1
 
 
 def fail_object(state: State, obj: Object) -> None:

@@ -10,6 +10,7 @@ from rain.common.protocol.messages import Failed, ServerToClient, ServerToGovern
 from rain.common.states import DataObjectState, TaskState
 from rain.server.core.effects import Effect, Happened, InternalError, ToClient, ToGovernor
 from rain.server.graph import Graph
+from rain.server.records.absence import Absence
 from rain.server.records.client import Client, Reading
 from rain.server.records.data_object import Object
 from rain.server.records.governor import Governor
@@ -67,6 +68,8 @@ class State:
         Whether that is not known of any request, because a governor was lost.
     stops : dict of Session to Task
         Sessions to be stopped at the end of the step, and the failure that does it.
+    absences : dict of str to Absence
+        By the names of their stores: governors that died.
     unclaimed : dict of Session to None
         Sessions that are not persistent, have lost their clients and wait for others.
     stale_results : int
@@ -74,6 +77,7 @@ class State:
     """
 
     __slots__ = (
+        "absences",
         "address",
         "delayed",
         "expecting",
@@ -148,6 +152,7 @@ class State:
         self.readings_made = 0
         self.schedule_due = False
         self.stops: dict[Session, Task] = {}
+        self.absences: dict[str, Absence] = {}
         self.unclaimed: dict[Session, None] = {}
         self.stale_results = 0
 
@@ -236,6 +241,11 @@ class State:
         if not obj.update_due:
             obj.update_due = True
             self.object_updates.append(obj)
+
+    def made_again(self, obj: Object) -> None:
+        """An object was made: what a governor that died held of it may be another value."""
+        for absence in self.absences.values():
+            absence.objects.pop(obj, None)
 
     def expect(self, client_id: str, governors: int) -> None:
         """A client expects so many governors; while fewer are there, tasks that fit nowhere wait."""

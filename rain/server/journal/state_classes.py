@@ -21,6 +21,7 @@ from rain.server.environments import Environments
 from rain.server.graph import Graph
 from rain.server.journal.images.fitting import Migration
 from rain.server.journal.images.types import Codec, Conversion
+from rain.server.records.absence import Absence
 from rain.server.records.client import Client, Reading
 from rain.server.records.data_object import Object
 from rain.server.records.gang import Gang
@@ -53,6 +54,7 @@ CLASSES: tuple[type, ...] = (
     states.ClientState,
     State,
     Graph,
+    Absence,
     Client,
     Cut,
     DurationEstimate,

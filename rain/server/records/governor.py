@@ -63,6 +63,14 @@ class Governor:
         Number of the pool that it belongs to; 0: none.
     leaving : Leaving or None
         Of one that leaves on purpose.
+    arriving : bool
+        It has not told yet all that it has from governors that died; until then it gets no work.
+    store : str
+        Name of what it keeps objects in; empty: not told.
+    before : list of str
+        The stores of governors that died, which it has taken over.
+    returns_s : float
+        If it dies, its host starts another one in its place within that time; 0: not as far as is known.
     versions : dict of str to str
         Of the libraries installed there; empty until it has told them.
     drops, cancels, ends, resends : list
@@ -72,7 +80,9 @@ class Governor:
 
     __slots__ = (
         "_shares",
+        "arriving",
         "assigned",
+        "before",
         "cancels",
         "cpus",
         "demand",
@@ -92,9 +102,11 @@ class Governor:
         "pool",
         "resends",
         "resources",
+        "returns_s",
         "sessions",
         "state",
         "stopping",
+        "store",
         "tasks_max",
         "total",
         "versions",
@@ -124,6 +136,10 @@ class Governor:
         self.sessions: dict[int, Session] = {}
         self.state = GovernorState.REGISTERED
         self.leaving: Leaving | None = None
+        self.store = register.store
+        self.before = register.before
+        self.arriving = bool(register.before)
+        self.returns_s = register.returns_s
         self.drops: list[ID] = []
         self.cancels: list[tuple[ID, int]] = []
         self.ends: list[int] = []
@@ -131,6 +147,11 @@ class Governor:
         self.load: dict[str, float] = {}
         self.versions: dict[str, str] = {}
         self._shares: dict[ResourceRequest, float] = {}
+
+    @property
+    def takes_work(self) -> bool:
+        """Whether tasks may be given to it."""
+        return self.leaving is None and not self.arriving
 
     def can_hold(self, request: ResourceRequest) -> bool:
         """Whether it could run such a task if it were empty."""

@@ -222,11 +222,10 @@ class Machine:
                 governor_id = message.governor_id
                 if self.names[conversation]:
                     raise ProtocolError("a governor registers once")
-                before = self.peers.get(governor_id)
-                if before is not None:
-                    reason = "another governor registered at its address"
-                    self._governor_gone(before, reason)
-                    self.hands.close(before, reason)
+                if governor_id in self.peers:
+                    self._replaced(governor_id, "another governor registered at its address")
+                for before in self.core.predecessors(message):
+                    self._replaced(before, "another governor was started in its place")
                 self.names[conversation] = governor_id
                 self.peers[governor_id] = conversation
                 self._step(ev.GovernorJoined(governor_id, message, self._pools[conversation]))
@@ -235,6 +234,11 @@ class Machine:
             if not name or self.peers.get(name) != conversation:
                 raise ProtocolError("a governor must register first")
             self._step(ev.GovernorSaid(name, message))
+
+    def _replaced(self, governor_id: str, reason: str) -> None:
+        conversation = self.peers[governor_id]
+        self._governor_gone(conversation, reason)
+        self.hands.close(conversation, reason)
 
     def _gone(self, record: Gone) -> None:
         if record.conversation in self.uploads:

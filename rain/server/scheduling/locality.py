@@ -242,7 +242,7 @@ class LocalityPolicy(SchedulingPolicy):
         best_cost += wait_us(best, task.request, us)
         has_room = True
         for governor in holders_of(heavy):
-            if governor.leaving is not None:
+            if not governor.takes_work:
                 continue
             if not governor.can_hold(task.request) or self._keeps_out(governor, key, task.request):
                 continue

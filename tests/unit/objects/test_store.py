@@ -26,9 +26,9 @@ def test_bytes_are_counted_where_they_are() -> None:
     assert entry is not None
     index.spilled(entry, file(20), "/memory/link")
     assert counted(index) == (3, 0, 70, 20)
-    assert entry in index.drop_session(1)
+    assert entry in index.drop(index.ids(1))
     assert counted(index) == (0, 0, 50, 20)
-    assert len(index.drop_all()) == 1
+    assert len(index.drop(index.ids())) == 1
     assert counted(index) == (0, 0, 0, 20)
     assert len(index) == 0
 

@@ -14,7 +14,7 @@ from rain.server.core.lifecycle import earlier
 from rain.server.core.lifecycle.gang_losses import member_ended
 from rain.server.core.lifecycle.recovery import crashed
 from rain.server.core.lifecycle.settle import back, fail
-from rain.server.core.objects import drop_replicas, release_inputs, retain_or_release, wake
+from rain.server.core.objects import drop_at, drop_replicas, release_inputs, retain_or_release, wake
 from rain.server.core.reporting.output import attempt_ended, keep_output
 from rain.server.core.reporting.output import stopped as output_of_stopped
 from rain.server.core.state import State
@@ -250,6 +250,8 @@ def _made(
     obj.info = info
     obj.size = size or 0
     state.set_object(obj, OBJ_FINISHED)
+    if state.absences:
+        state.made_again(obj)
     made.append((obj.id[1], size))
     if obj.kept or obj.needs:
         _locate(state, obj, location, governor, held)
@@ -262,7 +264,7 @@ def _made(
                 state.graph.add_replica(governor, obj, HELD)
             drop_replicas(state, obj)
         elif held:
-            _drop_at(governor, obj.id)
+            drop_at(governor, obj.id)
         state.set_object(obj, OBJ_REMOVED)
 
 
@@ -275,11 +277,6 @@ def _locate(state: State, obj: Object, location: Inline | LocalFile | SameAs, go
         state.graph.add_replica(governor, obj, location if type(location) is LocalFile else HELD)
 
 
-def _drop_at(governor: Governor, id: ID) -> None:
-    governor.drops.append(id)
-    governor.dropping[id] = governor.dropping.get(id, 0) + 1
-
-
 def _made_twice(state: State, obj: Object, output: OutputResult, governor: Governor) -> None:
     """A task ran again for the sake of another output."""
     present = governor.objects.get(obj)
@@ -288,7 +285,7 @@ def _made_twice(state: State, obj: Object, output: OutputResult, governor: Gover
     if missed and isinstance(file, LocalFile) and file.checksum == obj.checksum:
         state.graph.add_replica(governor, obj, file)
     elif present is None:
-        _drop_at(governor, obj.id)
+        drop_at(governor, obj.id)
 
 
 def _stale(state: State, governor: Governor, result: TaskResult, held: bool) -> None:
@@ -308,7 +305,7 @@ def _stale(state: State, governor: Governor, result: TaskResult, held: bool) -> 
     for output in result.outputs:
         obj = graph.object(output.id)
         if obj is None or obj not in governor.objects:
-            _drop_at(governor, output.id)
+            drop_at(governor, output.id)
 
 
 def _failed(state: State, task: Task, governor: Governor, error: TaskError, outputs: list[OutputResult]) -> None:
@@ -342,7 +339,7 @@ def _keep_refused(state: State, task: Task, governor: Governor, error: TaskError
         obj = own.get(output.id)
         if obj is None or obj.state is not OBJ_FAILED or obj in governor.objects or output.id in governor.dropping:
             if obj is None or obj not in governor.objects:
-                _drop_at(governor, output.id)
+                drop_at(governor, output.id)
             continue
         obj.info = output.info
         obj.info.error = error.message

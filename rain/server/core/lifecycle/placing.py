@@ -89,6 +89,8 @@ def _error_of(state: State, task: Any, governor: Any) -> str:
         return f"{text}which is not here"
     if governor.leaving is not None:
         return f"{text}which takes no more work: it leaves"
+    if governor.arriving:
+        return f"{text}which takes no work yet: it has not told what it has"
     if not governor.holds(task.request):
         has = ", ".join(f"{amount:g} {name}" for name, amount in sorted(governor.resources.items()))
         return f"{text}which cannot hold it: it asks for {asked(task.request)}, and the governor has {has}"

@@ -25,6 +25,7 @@ from rain.server.core.lifecycle.settle import (
 from rain.server.core.objects import drop_refused, drop_replicas, fail_object, leave_queue, make_ready, used_at, wanted
 from rain.server.core.reporting.output import attempt_ended
 from rain.server.core.state import State
+from rain.server.records.absence import Absence
 from rain.server.records.data_object import Object
 from rain.server.records.governor import Governor
 from rain.server.records.task import Task
@@ -54,8 +55,8 @@ MISS_DELAY_S = 0.1
 MISS_DELAY_MAX_S = 5.0
 
 
-def remake(state: State, task: Task) -> None:
-    """Run a finished task again because an output of it is wanted and gone."""
+def remake(state: State, task: Task, delay: float = 0.0) -> None:
+    """Run a finished task again, not before `delay` seconds have passed, because an output of it is wanted and gone."""
     stack = [task]
     while stack:
         task = stack.pop()
@@ -70,7 +71,7 @@ def remake(state: State, task: Task) -> None:
                 'run a second time (rerun="never")'
             )
             fail(state, task, TaskError("lost", text))
-        elif _goes_on(state, task, missing):
+        elif _goes_on(state, task, missing, delay):
             stack.extend(obj.producer for obj in missing if obj.producer is not None)
 
 
@@ -106,7 +107,7 @@ def revive(state: State, tasks: list[Task]) -> None:
                     remake(state, obj.producer)
 
 
-def _goes_on(state: State, task: Task, missing: list[Object]) -> bool:
+def _goes_on(state: State, task: Task, missing: list[Object], delay: float = 0.0) -> bool:
     """A task is to run again: it waits for its inputs, or fails if one of them cannot be made."""
     broken = next((obj.producer for obj in task.inputs if _cannot_be_made(obj)), None)
     if broken is not None:
@@ -116,7 +117,7 @@ def _goes_on(state: State, task: Task, missing: list[Object]) -> bool:
         state.set_object(obj, OBJ_UNFINISHED)
     task.pending = sum(obj.state is OBJ_UNFINISHED for obj in task.inputs)
     if task.pending == 0:
-        make_ready(state, task)
+        make_ready(state, task, delay)
     return True
 
 
@@ -148,8 +149,9 @@ def _take_inputs_again(state: State, task: Task, was_retained: bool) -> list[Obj
     return missing
 
 
-def lose(state: State, obj: Object) -> None:
-    """No governor has a finished object any more, and the server has not either."""
+def lose(state: State, obj: Object, delay: float = 0.0) -> None:
+    """No governor has a finished object any more, and the server has not either; it is made again, not before `delay`
+    seconds have passed."""
     if not wanted(obj):
         drop_replicas(state, obj)
         state.set_object(obj, OBJ_REMOVED)
@@ -180,7 +182,7 @@ def lose(state: State, obj: Object) -> None:
         for task in obj.waiting():
             settle_as(state, task, *dependency_error(task, producer))
     else:
-        remake(state, producer)
+        remake(state, producer, delay)
 
 
 def lose_replica(state: State, governor: Governor, obj: Object) -> None:
@@ -198,10 +200,11 @@ def lose_replica(state: State, governor: Governor, obj: Object) -> None:
 # -- governors ------------------------------------------------------------------------------------
 
 
-def governor_lost(state: State, governor: Governor, reason: str) -> None:
+def governor_lost(state: State, governor: Governor, reason: str, absence: Absence | None = None) -> None:
     """Nothing of a governor is left: its tasks go again, its objects are lost. The caller notifies sessions.
 
-    Of one that said that it leaves no task is charged, however it went.
+    Of one that said that it leaves no task is charged, however it went. Objects that may be back soon, as `absence`
+    says, are not made again at once.
     """
     graph = state.graph
     charged = governor.leaving is None
@@ -214,9 +217,10 @@ def governor_lost(state: State, governor: Governor, reason: str) -> None:
         graph.remove_replica(governor, obj)
         if replica is not ANNOUNCED and replica is not STALE:
             gone.append(obj)
+    delay = 0.0 if absence is None else absence.until - state.now
     for obj in gone:
         if obj.state is OBJ_FINISHED and not obj.safe and not obj.session.over and not obj.holders():
-            lose(state, obj)
+            lose(state, obj, delay)
     for task, was_running in zip(tasks, running, strict=True):
         if task.session.over or not task.unsettled:
             continue

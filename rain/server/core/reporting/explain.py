@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from rain.server.core.demand import offered
+from rain.server.core.lifecycle.succession import awaited
 from rain.server.core.state import State
 from rain.server.records.governor import Governor
 from rain.server.records.place import Place
@@ -105,6 +106,13 @@ def explain_task(state: State, task: Task) -> str:
         return (
             f"Task {task.title} was given to governor {task.governor.id}, where {others} other tasks are; "
             f"it starts there when its inputs have arrived and {asked(task.request)} are free.{tries}"
+        )
+    absence = awaited(state, task)
+    if absence is not None:
+        return (
+            f"Task {task.title} would make again what was lost with governor {absence.governor_id}, which died. It "
+            f"waits up to {absence.until - state.now:.0f} s for the one that is started in its place and may have it "
+            f"(GOVERNOR_RETURN_S).{tries}"
         )
     if task.placement is DELAYED:
         return f"Task {task.title} waits a moment, because an input of it could not be fetched.{tries}"

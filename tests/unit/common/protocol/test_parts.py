@@ -25,6 +25,7 @@ BOUNDED = {
     m.ServerBrief: "figures of each governor and session",
     m.Demand: "figures of each kind of request for resources, and of each governor",
     m.Register: "the governor's configuration",
+    m.TookOver: "the governor sends it in pieces",
 }
 """Messages with lists that are not cut, and what keeps them below a frame's size."""
 

@@ -154,6 +154,8 @@ def describe(effect: fx.AnyEffect) -> list[str]:
             return [f"cancel fetch {id}"]
         case fx.PutInStore(spec):
             return [f"put {spec.id}"]
+        case fx.NoteObject():
+            return []  # of almost all that is fetched or made; `test_inherited` looks for it
         case fx.DropFromStore(dropped):
             return [f"delete {ids(dropped)}"]
         case fx.EndSessionStore(session_id):
@@ -210,6 +212,8 @@ def describe_message(message: Any) -> list[str]:
             return [f"moved {ids(id for id, _ in objects)}"]
         case m.ObjectsLost(objects):
             return [f"lost {ids(objects)}"]
+        case m.TookOver(objects, more):
+            return [f"took over {ids(one.id for one in objects)}{', and more' * more}"]
         case m.Dropped(objects):
             return [f"dropped {ids(objects)}"]
         case m.OutputRead(request, outputs):

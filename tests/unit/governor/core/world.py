@@ -169,6 +169,9 @@ class World:
     def _do_CancelFetch(self, effect: fx.CancelFetch) -> None:
         assert effect.id in self.fetching
 
+    def _do_NoteObject(self, effect: fx.NoteObject) -> None:
+        assert effect.known.spec.id in self.store
+
     def _do_PutInStore(self, effect: fx.PutInStore) -> None:
         self.store.add(effect.spec.id)
 

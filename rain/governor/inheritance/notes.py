@@ -1,0 +1,88 @@
+"""What a store writes down of its objects, for the governor that is started when this one has died."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from rain.common.ids import ID
+from rain.common.location import LocalFile
+from rain.governor.core.effects import Known
+from rain.governor.inheritance.index_file import IndexFile
+from rain.governor.inheritance.index_format import About
+from rain.objects.held import Held
+from rain.objects.store import Entry, StoreIndex
+from rain.processes.scratch import Scratch
+
+
+class Notes:
+    """The notes of one store, which holds a lock around every call.
+
+    As soon as anything is noted of a folder its mark says that it is to stay after this process's death.
+
+    Parameters
+    ----------
+    about : About
+    index : StoreIndex
+    fast : Scratch or None
+        The store's folder in memory.
+    disk : Scratch
+    objects_disk : str
+        The folder with objects in the latter.
+    kept_s : float
+        For how long they stay.
+    """
+
+    def __init__(
+        self, about: About, index: StoreIndex, fast: Scratch | None, disk: Scratch, objects_disk: str, kept_s: float
+    ) -> None:
+        self._index = index
+        self._first = fast or disk  # has the file
+        self._disk = disk
+        self._kept_s = kept_s
+        self._file = IndexFile(self._first.path, about, objects_disk)
+        self._awaiting: set[Scratch] = set()
+
+    def note(self, known: Known) -> None:
+        """What an object is."""
+        entry = self._index.look(known.spec.id)
+        if entry is None or not isinstance(entry.held.location, LocalFile):
+            return
+        self._file.note(known, entry.held)
+        for scratch in (self._first,) if entry.in_memory else (self._first, self._disk):
+            if scratch not in self._awaiting:
+                self._awaiting.add(scratch)
+                scratch.await_heir(self._kept_s)
+
+    def moved(self, entry: Entry) -> None:
+        """An object lies elsewhere now."""
+        noted = self._file.noted
+        for known in [noted[id] for id in entry.ids if id in noted]:
+            self.note(known)
+
+    def forget(self, ids: Iterable[ID]) -> None:
+        """These are in the store no more."""
+        self._file.forget(ids)
+
+    def flush(self) -> None:
+        """Write what is not written yet."""
+        self._file.flush(self._all())
+
+    @property
+    def waiting(self) -> bool:
+        """Whether anything is not written yet."""
+        return self._file.waiting
+
+    def _all(self) -> Iterator[tuple[Known, Held]]:
+        for id, known in self._file.noted.items():
+            entry = self._index.look(id)
+            if entry is not None:
+                yield known, entry.held
+
+    def touch(self) -> None:
+        """This process lives."""
+        for scratch in self._awaiting:
+            scratch.touch()
+
+    def close(self) -> None:
+        """Write nothing more."""
+        self._file.close()

@@ -1,0 +1,157 @@
+"""Taking over what governors left that died on this host: found, claimed, looked at, moved into the new store.
+
+Of the folders on a host a governor takes those that its predecessor left, as its guardian tells; one that nobody hands
+anything on to takes those of all governors of its cluster that nobody else is started for. A folder is claimed by
+its lock, and only if its owner is dead (`rain.processes.scratch`), so that it has one heir. Should that die too, the
+next one finds both folders, each with a part of the objects.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import secrets
+import stat
+from contextlib import ExitStack
+from typing import NamedTuple
+
+from rain.common.errors import RainException
+from rain.governor.core.effects import Known
+from rain.governor.core.events import Heirloom
+from rain.governor.inheritance.index_file import INDEX
+from rain.governor.inheritance.index_format import About, Index, Noted, read
+from rain.governor.store import Store
+from rain.processes.scratch import MEMORY_FILES, STORE, inherit, left_folders, remove_inherited, was_left
+
+log = logging.getLogger("rain.governor.inheritance")
+
+
+class Inheritance(NamedTuple):
+    """What a governor begins with.
+
+    Attributes
+    ----------
+    store : str
+        Name of its store.
+    before : list of str
+        The stores that it took over.
+    objects : list of Heirloom
+    """
+
+    store: str
+    before: list[str]
+    objects: list[Heirloom]
+
+    def spent(self) -> Inheritance:
+        """What it registers with a second time, when all that it had is forgotten."""
+        return Inheritance(self.store, [], [])
+
+
+def cluster_of(key: bytes) -> str:
+    """What the governors of one server have in common, and others cannot know."""
+    return hashlib.sha256(b"rain store\0" + key).hexdigest()[:32]
+
+
+def take_over(store: Store, parent: str, about: About, kept_s: float) -> Inheritance:
+    """Let `store`, which is empty, have what governors have left that died.
+
+    Parameters
+    ----------
+    parent : str
+        Folder on disk in which stores make theirs.
+    about : About
+        Of this governor; its names are filled in.
+    kept_s : float
+        For how long this one's is to stay after its death.
+    """
+    about.store = secrets.token_hex(8)
+    objects: list[Heirloom] = []
+    with ExitStack() as held:
+        paths = [*left_folders(MEMORY_FILES, STORE), *left_folders(parent, STORE)]
+        left = [each for each in [_claimed(path, about, held) for path in paths] if each is not None]
+        about.before = [name for each in left for name in (each.about.store, *each.about.before)]
+        store.keep_notes(about, kept_s)
+        for each in left:
+            objects += _taken(store, each)
+        store.flush_notes()
+        for folder in [folder for each in left for folder in each.folders]:
+            remove_inherited(folder)
+    if left:
+        log.info("took over %d objects of %d governors that died here", len(objects), len(left))
+    return Inheritance(about.store, about.before, objects)
+
+
+class _Left(NamedTuple):
+    """What one governor left, and this process holds."""
+
+    about: About
+    objects: list[Noted]
+    path: str
+    folders: list[str]
+
+
+def _claimed(path: str, about: About, held: ExitStack) -> _Left | None:
+    """Hold a store, if this governor may have it."""
+    if about.awaited and not was_left(path):
+        return None
+    with ExitStack() as claim:
+        if claim.enter_context(inherit(path)) is None:
+            return None
+        index = _index_in(path)
+        if index is None or (index.about.cluster, index.about.host) != (about.cluster, about.host):
+            return None
+        if index.about.awaited and not was_left(path):
+            return None
+        if index.problem:
+            log.warning("of the index in %s, which a governor left that died, %s", path, index.problem)
+        folders = [path]
+        disk = index.about.disk
+        if disk != path and claim.enter_context(inherit(disk)) is not None:
+            folders.append(disk)
+        held.push(claim.pop_all())
+        return _Left(index.about, list(index.objects.values()), path, folders)
+
+
+def _index_in(path: str) -> Index | None:
+    try:
+        with open(os.path.join(path, INDEX), "rb") as file:
+            return read(file.read())
+    except OSError:
+        return None
+
+
+def _taken(store: Store, left: _Left) -> list[Heirloom]:
+    """Move into the store what is there as it was noted."""
+    taken: dict[tuple[bool, str], Noted] = {}
+    objects = []
+    for noted in left.objects:
+        folder = left.about.disk if noted.on_disk else left.path
+        key = (noted.on_disk, noted.name)
+        if noted.id in store:  # two governors died, of which the second had begun to take over from the first
+            continue
+        try:
+            if key in taken:
+                store.alias(noted.id, taken[key].id)
+            elif folder in left.folders and _is_there(path := os.path.join(folder, "objects", noted.name), noted):
+                store.inherit(path, noted)
+                taken[key] = noted
+            else:
+                continue
+        except (OSError, RainException) as error:
+            log.warning("object %s, which a governor left that died, cannot be taken over: %s", noted.id, error)
+            continue
+        known = Known(noted.spec, noted.info)
+        store.note(known)
+        objects.append(Heirloom(known, noted.size, noted.checksum))
+    return objects
+
+
+def _is_there(path: str, noted: Noted) -> bool:
+    try:
+        seen = os.lstat(path)
+    except OSError:
+        return False
+    right_kind = stat.S_ISDIR(seen.st_mode) if noted.is_dir else stat.S_ISREG(seen.st_mode)
+    same = (seen.st_ino, seen.st_mtime_ns) == (noted.inode, noted.mtime_ns)
+    return noted.name.isdigit() and right_kind and same and (noted.is_dir or seen.st_size == noted.size)

@@ -1,0 +1,151 @@
+"""What lay on a governor that died comes back with the one that is started in its place.
+
+A governor that dies leaves an `Absence`. Its objects are lost as those of any other; but where its host starts another
+one, the tasks that make them again wait for that. A governor that took over its store says so (`Register.before`), and
+then what it has (`TookOver`): an object that is still wanted is there again, and a task that was to make it again,
+or is about to, is withdrawn. Until it has told all, it gets no work. Only objects that the dead one held, and that
+nobody has made again since, are taken back: so a server never takes the objects of another server's governor for its
+own.
+"""
+
+from __future__ import annotations
+
+from rain.common.limits import STORE_KEPT_S
+from rain.common.protocol.messages import KeptObject, Register, TookOver
+from rain.server.core.lifecycle.settle import withdraw
+from rain.server.core.objects import abandon, drop_at, leave_queue, make_ready, wake, wanted
+from rain.server.core.reporting.updates import open_session_on
+from rain.server.core.state import State
+from rain.server.records.absence import Absence
+from rain.server.records.data_object import Object
+from rain.server.records.governor import Governor
+from rain.server.records.task import Task
+from rain.server.states import (
+    ANNOUNCED,
+    DELAYED,
+    FINISHED,
+    HELD,
+    OBJ_FINISHED,
+    OBJ_REMOVED,
+    OBJ_UNFINISHED,
+    RECOMPUTING,
+    STALE,
+)
+
+
+def remember(state: State, governor: Governor) -> Absence | None:
+    """A governor died: note what it held, while that is still known; None if it told of no store."""
+    if not governor.store:
+        return None
+    wait_s = governor.returns_s if governor.leaving is None else 0.0
+    absence = Absence(governor.id, state.now + wait_s, state.now + 2 * STORE_KEPT_S)
+    for obj, replica in governor.objects.items():
+        if replica is not ANNOUNCED and replica is not STALE and not obj.inline_bytes and not obj.session.over:
+            absence.objects[obj] = None
+            if obj.producer is not None and obj.producer.state is FINISHED:
+                absence.infos[obj.producer] = obj.producer.info
+    state.absences[governor.store] = absence
+    return absence
+
+
+def forget_old(state: State) -> None:
+    """Forget absences after their time."""
+    absences = state.absences
+    for name in [name for name, absence in absences.items() if absence.forgotten_at <= state.now]:
+        del absences[name]
+
+
+def awaited(state: State, task: Task) -> Absence | None:
+    """The absence because of which a task waits, if there is one."""
+    if task.placement is not DELAYED or task.retention is not RECOMPUTING:
+        return None
+    return next((absence for absence in state.absences.values() if absence.until > state.now), None)
+
+
+def predecessors(state: State, register: Register) -> list[str]:
+    """Ids of governors of which the server does not know yet that they are dead: another one has their stores."""
+    if not register.before:
+        return []
+    return [governor.id for governor in state.graph.governors.values() if governor.store in register.before]
+
+
+def joined(state: State, governor: Governor) -> None:
+    """A governor is there that was taken for dead: it comes with nothing."""
+    if state.absences.pop(governor.store, None) is not None:
+        _wait_no_more(state, governor)
+
+
+# -- objects that are there again -----------------------------------------------------------------
+
+
+def took_over(state: State, governor: Governor, message: TookOver) -> None:
+    """A governor says what it has of those that died."""
+    absences = [state.absences[name] for name in governor.before if name in state.absences]
+    ended: set[int] = set()
+    tasks: dict[Task, None] = {}
+    for kept in message.objects:
+        session = state.graph.sessions.get(kept.id[0])
+        if session is None or session.over:
+            ended.add(kept.id[0])
+            continue
+        open_session_on(state, session, governor)
+        obj = session.objects.get(kept.id[1])
+        held = obj is not None and any(obj in absence.objects for absence in absences)
+        if obj is None or not held or not _take_back(state, governor, obj, kept, tasks):
+            drop_at(governor, kept.id)
+    governor.ends += sorted(ended)
+    for task in tasks:
+        _need_not_run(state, task, absences)
+    if not message.more:
+        _wait_no_more(state, governor)
+    state.schedule_due = True
+
+
+def _take_back(state: State, governor: Governor, obj: Object, kept: KeptObject, tasks: dict[Task, None]) -> bool:
+    """Whether an object is wanted from there; then it is there. `tasks`: those that were to make it again."""
+    if not obj.needed or (obj.size, obj.checksum) != (kept.size, kept.checksum):
+        return False
+    if obj.state is OBJ_FINISHED:
+        state.graph.add_replica(governor, obj, HELD)
+    elif obj.state is OBJ_UNFINISHED:
+        producer = obj.producer
+        if producer is None or producer.retention is not RECOMPUTING:
+            return False
+        tasks[producer] = None
+        state.graph.add_replica(governor, obj, HELD)
+        state.set_object(obj, OBJ_FINISHED)
+        wake(state, obj)
+    elif obj.state is OBJ_REMOVED:  # failed tasks hold it, for which it was not made again
+        state.set_object(obj, OBJ_UNFINISHED)
+        state.graph.add_replica(governor, obj, HELD)
+        state.set_object(obj, OBJ_FINISHED)
+    else:
+        return False
+    return True
+
+
+def _need_not_run(state: State, task: Task, absences: list[Absence]) -> None:
+    """All that a task was to make again is there, or not wanted."""
+    if task.retention is not RECOMPUTING or any(obj.state is OBJ_UNFINISHED and wanted(obj) for obj in task.outputs):
+        return
+    if task.governor is not None:
+        withdraw(state, task)
+    for absence in absences:
+        if task in absence.infos:
+            task.info = absence.infos[task]
+    abandon(state, task)
+
+
+def _wait_no_more(state: State, governor: Governor) -> None:
+    """What is not back by now is made again at once, unless another governor is awaited too."""
+    governor.arriving = False
+    state.graph.arriving.pop(governor, None)
+    state.graph.version += 1
+    for name in governor.before:
+        state.absences.pop(name, None)
+    if any(absence.until > state.now for absence in state.absences.values()):
+        return
+    for _, _, task in sorted(state.delayed, key=lambda entry: entry[1]):
+        if task.placement is DELAYED and task.retention is RECOMPUTING:
+            leave_queue(state, task)
+            make_ready(state, task)
