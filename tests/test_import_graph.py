@@ -58,6 +58,7 @@ LAZY = {
             "rain.processes.connection_files",
         },
         "rain.cli.commands": {
+            "rain.cli.daemon",
             "rain.cli.demo",
             "rain.cli.doctor",
             "rain.cli.report",

@@ -11,6 +11,8 @@ import sys
 def main(arguments: list[str] | None = None) -> None:
     """Run the command given by `arguments` (None: those of this process), and exit."""
     words = sys.argv[1:] if arguments is None else arguments
+    if words[:1] == ["help"]:
+        words = [*words[1:], "--help"]
     if words[:1] in (["server"], ["governor"]):
         from rain.cli.daemon import main as daemon
 

@@ -555,6 +555,29 @@ def doctor(
 app.command()(k8s)
 
 
+# -- daemons, which `rain.cli` starts without the library that lists them ----------------------------
+
+_ALL_WORDS = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+
+@app.command(context_settings=_ALL_WORDS)
+def server(context: typer.Context) -> None:
+    """Run a server, without governors, in the foreground: `rain start` runs both."""
+    _run_daemon("server", context)
+
+
+@app.command(context_settings=_ALL_WORDS)
+def governor(context: typer.Context) -> None:
+    """Run a governor of a server in the foreground."""
+    _run_daemon("governor", context)
+
+
+def _run_daemon(name: str, context: typer.Context) -> None:
+    from rain.cli.daemon import main as daemon
+
+    raise typer.Exit(daemon([name, *context.args]))
+
+
 # -- trying ---------------------------------------------------------------------------------------
 
 

@@ -62,7 +62,11 @@ class Concat(Task):
         for _, obj in listed:
             _check_kind(obj, DataType.BLOB, "Concat")
         self._build(
-            task_configs.CONCAT, None, listed, [_one(output, Output("output"))], merged_options(options, "Concat")
+            task_configs.CONCAT,
+            None,
+            listed,
+            [_one(output, Output("output"))],
+            merged_options(options, "Concat", Concat),
         )
 
 
@@ -104,7 +108,7 @@ class Sleep(Task):
         else:
             made = _one(output, Output("output", content_type=obj.content_type))
         config = task_configs.SleepConfig(float(timeout))
-        self._build(task_configs.SLEEP, config, [(label, obj)], [made], merged_options(options, "Sleep"))
+        self._build(task_configs.SLEEP, config, [(label, obj)], [made], merged_options(options, "Sleep", Sleep))
 
 
 class Load(Task):
@@ -138,7 +142,9 @@ class Load(Task):
 
     def __init__(self, path: str | os.PathLike[str], output: OutputBase | str | None = None, **options: Any) -> None:
         config = task_configs.PathConfig(_path(path, "Load"))
-        self._build(task_configs.LOAD, config, (), [_one(output, Output("output"))], merged_options(options, "Load"))
+        self._build(
+            task_configs.LOAD, config, (), [_one(output, Output("output"))], merged_options(options, "Load", Load)
+        )
 
 
 class LoadDir(Task):
@@ -173,7 +179,7 @@ class LoadDir(Task):
     def __init__(self, path: str | os.PathLike[str], output: OutputBase | str | None = None, **options: Any) -> None:
         config = task_configs.PathConfig(_path(path, "LoadDir"))
         made = _one(output, OutputDir("output"))
-        self._build(task_configs.LOAD_DIR, config, (), [made], merged_options(options, "LoadDir"))
+        self._build(task_configs.LOAD_DIR, config, (), [made], merged_options(options, "LoadDir", LoadDir))
 
 
 class Store(Task):
@@ -207,7 +213,7 @@ class Store(Task):
     def __init__(self, input: Any, path: str | os.PathLike[str], **options: Any) -> None:
         config = task_configs.PathConfig(_path(path, "Store"))
         given = [as_input(input, "the input of Store")]
-        self._build(task_configs.STORE, config, given, (), merged_options(options, "Store"))
+        self._build(task_configs.STORE, config, given, (), merged_options(options, "Store", Store))
 
 
 class MakeDirectory(Task):
@@ -254,7 +260,13 @@ class MakeDirectory(Task):
             raise RainException("MakeDirectory takes a dict, or pairs, of relative path and data object") from None
         config = task_configs.MakeDirectoryConfig(paths)
         made = _one(output, OutputDir("output"))
-        self._build(task_configs.MAKE_DIRECTORY, config, objects, [made], merged_options(options, "MakeDirectory"))
+        self._build(
+            task_configs.MAKE_DIRECTORY,
+            config,
+            objects,
+            [made],
+            merged_options(options, "MakeDirectory", MakeDirectory),
+        )
 
 
 class SliceDirectory(Task):
@@ -297,7 +309,11 @@ class SliceDirectory(Task):
         made = _one(output, OutputDir("output") if text.endswith("/") else Output("output"))
         config = task_configs.PathConfig(text)
         self._build(
-            task_configs.SLICE_DIRECTORY, config, [(label, obj)], [made], merged_options(options, "SliceDirectory")
+            task_configs.SLICE_DIRECTORY,
+            config,
+            [(label, obj)],
+            [made],
+            merged_options(options, "SliceDirectory", SliceDirectory),
         )
 
 
@@ -361,7 +377,7 @@ class Execute(Task):
         unbound = plan.unbound
         if unbound:
             raise RainException(f"Execute: {unbound[0]!r} has no dataobj= (placeholders are for Program)")
-        plan.build(self, {}, output, outputs, merged_options(options, "Execute"))
+        plan.build(self, {}, output, outputs, merged_options(options, "Execute", Execute))
 
 
 def _path(path: Any, owner: str) -> str:

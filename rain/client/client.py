@@ -27,6 +27,7 @@ from rain.common.jupyter import display_hooks
 from rain.common.limits import CONNECT_S, ECHO_FLUSH_S, LEAVE_ASKED_S
 from rain.common.protocol.address import SERVER_PORT, format_address, http_url, parse_address
 from rain.common.protocol.messages import SessionSummary
+from rain.common.suggestions.keywords import suggesting
 from rain.net.auth import http_bearer
 from rain.net.https import pinned_context
 from rain.processes import fate, own_credentials
@@ -66,6 +67,7 @@ class Client(Executors):
 
     _connection: Connection
 
+    @suggesting
     def __init__(
         self,
         address: str = "localhost",
@@ -423,8 +425,6 @@ class Client(Executors):
         """A persistent session of any client as it is now, to be read and never changed; for reports."""
         self._check()
         return block(requests.look(self._connection, self._session, session), timeout)
-
-    # -- the server -----------------------------------------------------------------------------
 
     @blocking
     def get_server_info(self, timeout: float | None = None) -> Operation[dict[str, Any]]:

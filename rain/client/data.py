@@ -20,6 +20,7 @@ from rain.common.ids import ID
 from rain.common.jupyter import display_hooks
 from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.common.states import DataObjectState, DataType
+from rain.common.suggestions.keywords import suggesting
 from rain.objects.archive import pack
 from rain.objects.content_types.registry import check_content_type
 from rain.objects.content_types.text import text_encoding
@@ -372,6 +373,7 @@ def make_constant(
     return obj
 
 
+@suggesting
 def blob(
     value: Any,
     label: str | None = "const",
@@ -437,6 +439,7 @@ def blob(
     return make_constant(owner, label, kind, Value(data, len(data)))
 
 
+@suggesting
 def pickled(value: Any, label: str | None = "pickle", *, session: Session | None = None) -> DataObject:
     """A constant object that holds a pickled value: ``blob(value, encode="pickle")``.
 
@@ -466,6 +469,7 @@ def pickled(value: Any, label: str | None = "pickle", *, session: Session | None
     return blob(value, label, encode="pickle", session=session)
 
 
+@suggesting
 def directory(
     path: str | os.PathLike[str], label: str | None = "const_dir", *, session: Session | None = None
 ) -> DataObject:

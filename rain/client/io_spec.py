@@ -17,6 +17,7 @@ from rain.common.errors import RainException
 from rain.common.formatting import is_unicode
 from rain.common.limits import TASK_OUTPUTS_MAX
 from rain.common.states import DataType
+from rain.common.suggestions.keywords import suggesting
 from rain.objects.content_types.registry import check_content_type, merge_content_types
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ class InputBase:
     __slots__ = ("content_type", "dataobj", "label", "load", "path", "writable", "write")
     data_type = DataType.BLOB
 
+    @suggesting
     def __init__(
         self,
         label: str | None = None,
@@ -229,6 +231,7 @@ class InputDir(InputBase):
     __slots__ = ()
     data_type = DataType.DIRECTORY
 
+    @suggesting
     def __init__(
         self,
         label: str | None = None,
@@ -277,6 +280,7 @@ class OutputBase:
     __slots__ = ("content_type", "encode", "label", "path", "size_hint")
     data_type = DataType.BLOB
 
+    @suggesting
     def __init__(
         self,
         label: str | None = None,
@@ -429,6 +433,7 @@ class OutputDir(OutputBase):
     __slots__ = ()
     data_type = DataType.DIRECTORY
 
+    @suggesting
     def __init__(
         self,
         label: str | None = None,

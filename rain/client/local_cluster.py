@@ -11,11 +11,13 @@ import signal
 import socket
 import tempfile
 import weakref
+from typing import ClassVar
 
 from rain.common.errors import RainException
 from rain.common.formatting import parse_bytes
 from rain.common.limits import CONSTANTS_MEMORY_SHARE, STORE_MEMORY_SHARE
 from rain.common.protocol.address import format_address
+from rain.common.suggestions.keywords import suggesting
 from rain.host.gpus import shares as shared_out
 from rain.host.gpus import visible_gpus
 from rain.host.machine import available_cpus, parse_cpus
@@ -84,6 +86,10 @@ class LocalCluster:
     True
     """
 
+    CALLED: ClassVar[str] = "Client.local"
+    """What users call with its arguments."""
+
+    @suggesting
     def __init__(
         self,
         cpus: int | str | None = None,

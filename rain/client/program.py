@@ -26,6 +26,7 @@ from rain.client.task import Task
 from rain.common.errors import RainException
 from rain.common.formatting import is_unicode
 from rain.common.states import DataType
+from rain.common.suggestions.nearest import hint
 from rain.common.task_configs import EXECUTE, ExecuteConfig, MappedInput, MappedOutput
 
 if TYPE_CHECKING:
@@ -352,7 +353,7 @@ class Program:
                 )
         if cpus != 1 or "cpus" not in (options.get("resources") or ()):
             options["cpus"] = cpus
-        self._options = Options({"name": name, **options}, owner)
+        self._options = Options({"name": name, **options}, owner, Program)
 
     def options(self, **options: Any) -> Program:
         """The same program with other options.
@@ -412,7 +413,8 @@ class Program:
         for name in chosen:
             if name not in NAMES:
                 known = ", ".join(map(repr, labels)) or "none"
-                raise TypeError(f"{plan.owner} has no input or option {name!r} (inputs are {known})")
+                meant = hint(name, [*labels, *sorted(NAMES)])
+                raise TypeError(f"{plan.owner} has no input or option {name!r}{meant} (inputs are {known})")
         missing = [label for label in labels if label not in given]
         if missing:
             raise TypeError(f"{plan.owner} needs the input{'s' * (len(missing) > 1)} {', '.join(map(repr, missing))}")

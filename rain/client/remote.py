@@ -91,7 +91,7 @@ class Remote(HoldsFunction):
         self._results = Results(f"remote function {self._label}", declared, self._auto_encode)
         if "cpus" not in (options.get("resources") or ()) or cpus != 1:
             options["cpus"] = cpus
-        self._options = Options({"name": name or self._label, **options}, f"remote function {self._label}")
+        self._options = Options({"name": name or self._label, **options}, f"remote function {self._label}", remote)
 
     @property
     def function(self) -> Callable[..., Any]:

@@ -110,7 +110,7 @@ class Task(TaskValue[R], of=TaskRecord):
             "cpus": None if cpus == 1 else cpus,
             **options,
         }
-        self._build(kind, check_config(config), inputs, outputs, merged_options(given, owner))
+        self._build(kind, check_config(config), inputs, outputs, merged_options(given, owner, type(self)))
 
     @classmethod
     def options(cls, **options: Any) -> Configured:

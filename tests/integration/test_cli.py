@@ -161,7 +161,10 @@ def test_version_and_help(shell):
         assert command in listed
         assert "Usage" in shell.run(command, "--help").stdout
     for command in ("server", "governor"):
+        assert re.search(rf"^  {command} +Run a ", listed, re.MULTILINE)
         assert "--ready-file" in shell.run(command, "--help").stdout
+    assert shell.run("help").stdout == listed
+    assert "--ready-file" in shell.run("help", "governor").stdout
 
 
 @pytest.mark.parametrize(

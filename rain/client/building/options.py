@@ -5,7 +5,6 @@ A `Remote`, a `Program` or a builtin keeps its own `Options`; a call that gives 
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,8 @@ from rain.common.errors import RainException
 from rain.common.formatting import is_unicode
 from rain.common.limits import TASK_NODES_MAX
 from rain.common.spec import DEFAULT_OPTIONS, TaskOptions
+from rain.common.suggestions.keywords import parameters_of
+from rain.common.suggestions.nearest import hint
 
 if TYPE_CHECKING:
     from rain.client.session import Session
@@ -43,14 +44,20 @@ class Options:
         Holds ``"cpus"`` unless no cpu is asked for.
     rare : TaskOptions or None
     user : dict
+
+    Parameters
+    ----------
+    given : mapping of str to any
+    owner : str
+        For errors, as `of`: what is called with these options, if it has parameters beside them.
     """
 
     __slots__ = ("given", "name", "rare", "resources", "session", "user")
 
-    def __init__(self, given: Mapping[str, Any], owner: str = "a task") -> None:
+    def __init__(self, given: Mapping[str, Any], owner: str = "a task", of: Any = None) -> None:
         unknown = [name for name in given if name not in NAMES]
         if unknown:
-            raise TypeError(unknown_option(owner, unknown[0]))
+            raise TypeError(unknown_option(owner, unknown[0], of))
         self.given = dict(given)
         self.name: str | None = _check_name(given.get("name"))
         self.session: Session | None = _check_session(given.get("session"))
@@ -86,20 +93,21 @@ class Configured:
         return f"{self._kind.__name__}.options({options})"
 
 
-def merged_options(given: dict[str, Any], owner: str) -> Options:
-    """Options given at a call (None: not given), over those of `Task.options`, which come as ``_given``."""
+def merged_options(given: dict[str, Any], owner: str, of: Any = None) -> Options:
+    """Options given at a call of `of` (None: not given), over those of `Task.options`, which come as ``_given``."""
     configured = given.pop("_given", None)
     chosen = {name: value for name, value in given.items() if value is not None}
     if configured:
         return Options(configured, owner).but(chosen, f"{owner}()")
-    return Options(chosen, f"{owner}()") if chosen else DEFAULT
+    return Options(chosen, f"{owner}()", of) if chosen else DEFAULT
 
 
-def unknown_option(owner: str, name: str) -> str:
-    """The text for a keyword that is neither a parameter nor an option."""
-    near = difflib.get_close_matches(name, NAMES, 1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"{owner} got an unexpected keyword {name!r}{hint} (options are {', '.join(sorted(NAMES))})"
+def unknown_option(owner: str, name: str, of: Any = None) -> str:
+    """The text for a keyword that is neither a parameter of `of` nor an option."""
+    own = [] if of is None else [known for known in parameters_of(of) if known not in NAMES and known != "self"]
+    takes = f"it takes {', '.join(own)}; " if own else ""
+    meant = hint(name, [*own, *sorted(NAMES)])
+    return f"{owner} got an unexpected keyword {name!r}{meant} ({takes}options are {', '.join(sorted(NAMES))})"
 
 
 def _check_name(name: Any) -> str | None:

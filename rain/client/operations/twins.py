@@ -25,6 +25,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
 from rain.client.operations.operation import Operation, block, perform
+from rain.common.suggestions.keywords import suggesting
 
 S = TypeVar("S")
 P = ParamSpec("P")
@@ -74,10 +75,10 @@ def blocking(method: Callable[Concatenate[S, P], Operation[T]]) -> Blocking[S, P
     method : function
         Gets what the call gets, and returns an operation. `timeout` is one of its parameters.
     """
-    time_limit = _time_limit(method)
+    time_limit, begun = _time_limit(method), suggesting(method)
 
     def blocks(self: Any, /, *args: Any, **kwargs: Any) -> Any:
-        operation = method(self, *args, **kwargs)
+        operation = begun(self, *args, **kwargs)
         return None if operation is DONE else block(operation, time_limit(args, kwargs))
 
     return cast("Blocking[S, P, T]", _presented(blocks, method, ""))
@@ -95,13 +96,13 @@ def awaitable(twin: Blocking[S, P, T], *, begin_at_call: bool = False) -> Awaita
         for a body whose notes must be made before other operations that are awaited with this one begin.
     """
     method: Callable[..., Operation[Any]] = twin.__wrapped__  # type: ignore[attr-defined]
-    time_limit = _time_limit(method)
+    time_limit, begun = _time_limit(method), suggesting(method)
 
     def begins(self: Any, /, *args: Any, **kwargs: Any) -> Any:
-        return perform(method(self, *args, **kwargs), time_limit(args, kwargs))
+        return perform(begun(self, *args, **kwargs), time_limit(args, kwargs))
 
     async def waits(self: Any, /, *args: Any, **kwargs: Any) -> Any:
-        return await perform(method(self, *args, **kwargs), time_limit(args, kwargs))
+        return await perform(begun(self, *args, **kwargs), time_limit(args, kwargs))
 
     return cast("Awaitable[S, P, T]", _presented(begins if begin_at_call else waits, method, "_async"))
 

@@ -75,7 +75,7 @@ class PlainFunction(HoldsFunction, Generic[P, R]):
         self._source = Source(called.function)
         self._parameters = Parameters(called.function, called.name, evaluated(called.function), (), True, False)
         self._results = Results(f"function {called.name}", Output(RESULT), self._encode)
-        self._options = Options({"name": called.name, **options}, f"function {called.name}")
+        self._options = Options({"name": called.name, **options}, f"function {called.name}", task)
 
     @property
     def function(self) -> Callable[..., Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from rain.common.errors import RainException
+from rain.common.suggestions.nearest import nearest
 from rain.deploy.engines.batch import BatchSystem
 from rain.deploy.engines.jobs import jobs_of
 from rain.deploy.engines.pbs import Pbs
@@ -123,6 +123,6 @@ def options_of(engine: Any) -> dict[str, str]:
 
 def no_such_option(name: str, engine: str, known: Sequence[str]) -> str:
     """What is said of an option that places of an engine do not have."""
-    near = difflib.get_close_matches(name, known, 1)
-    hint = f": do you mean {near[0]}?" if near else "."
+    meant = nearest(name, known)
+    hint = f": do you mean {meant}?" if meant else "."
     return f"places of {engine!r} have no option {name!r}{hint} They have {', '.join(known)}."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import keyword
 import re
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from rain.common.errors import RainException
+from rain.common.suggestions.nearest import nearest
 from rain.objects.content_types.registry import check_content_type
 
 USAGE = (
@@ -116,8 +116,8 @@ def parse_line(line: str) -> RemoteLine:
             continue
         option, equals, value = word.partition("=")
         if option not in OPTIONS:
-            near = difflib.get_close_matches(option, OPTIONS, 1, 0.7)
-            _wrong(f"there is no option {option}" + (f", did you mean {near[0]}?" if near else ""))
+            meant = nearest(option, OPTIONS)
+            _wrong(f"there is no option {option}" + (f", did you mean {meant}?" if meant else ""))
         if option in seen:
             _wrong(f"{option} is given twice")
         seen.add(option)

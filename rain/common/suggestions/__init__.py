@@ -1,0 +1,1 @@
+"""Names that were meant by names that do not exist."""
