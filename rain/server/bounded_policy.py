@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import FrameType
 from typing import TypeVar
 
 from rain.common.errors import RainException
 from rain.common.limits import POLICY_S
+from rain.server.records.family import Members
 from rain.server.records.governor import Governor
 from rain.server.records.session import Session
 from rain.server.records.task import Task
@@ -70,10 +71,10 @@ class BoundedPolicy(SchedulingPolicy):
     def task_withdrawn(self, task: Task) -> None:
         self._bounded("task_withdrawn", self._limit_s, self.policy.task_withdrawn, task)
 
-    def assignments(self, view: ClusterView, now: float) -> Iterable[tuple[Task, Governor]]:
+    def assignments(self, view: ClusterView, now: float) -> Iterable[tuple[Task | Members, Governor]]:
         return self._iterated("assignments", self.policy.assignments, view, now)
 
-    def steals(self, view: ClusterView) -> Iterable[tuple[Governor, list[Task]]]:
+    def steals(self, view: ClusterView) -> Iterable[tuple[Governor, Sequence[Task | Members]]]:
         return self._iterated("steals", self.policy.steals, view)
 
     def governor_lost(self, governor: Governor) -> None:

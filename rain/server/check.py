@@ -8,6 +8,7 @@ written for speed, because the simulator calls it hundreds of thousands of times
 
 from __future__ import annotations
 
+from rain.common.location import Inline
 from rain.common.state_styles import NOT_RUN, shown_task
 from rain.common.states import TaskState
 from rain.server.core.core import ServerCore
@@ -15,9 +16,10 @@ from rain.server.core.objects import required
 from rain.server.core.state import State
 from rain.server.graph import Graph
 from rain.server.records.data_object import Object
+from rain.server.records.family import AT, DONE, DROPPED, FREE, NEW, OWN, TaskFamily
 from rain.server.records.governor import Governor
 from rain.server.records.resources import DurationEstimate
-from rain.server.records.session import RELEASED_TASK, Session
+from rain.server.records.session import RELEASED_OBJECT, RELEASED_TASK, Session
 from rain.server.records.task import Task
 from rain.server.states import (
     ANNOUNCED,
@@ -95,7 +97,7 @@ def check_state(memory: State) -> None:
         _check_tasks(graph, session, books)
         if session.over:
             continue  # it has no copies of objects any more
-        for obj in session.objects.values():
+        for obj in session.objects.own.values():
             _check_object(graph, obj, books)
             known += len(obj.governors)
         assert not books.users(), f"inputs that are no objects of {session}: {books.users()}"
@@ -171,8 +173,11 @@ def _check_estimates(graph: Graph, books: _Books) -> None:
 
 
 def _check_session(graph: Graph, session: Session) -> None:
-    released, session_id, over, objects = session.released, session.id, session.over, session.objects
+    released, session_id, over, objects = session.released, session.id, session.over, session.objects.own
     known = len(released)
+    families = session.families
+    assert families.firsts == [family.first for family in families.records] == sorted(families.firsts), session
+    assert families.waiting == sum([family.waiting for family in families.records]), session
     for number, obj in objects.items():
         assert obj.id == (session_id, number) and obj.session is session, obj
         assert number >= known or not released[number], obj
@@ -180,9 +185,9 @@ def _check_session(graph: Graph, session: Session) -> None:
     assert session.history_bytes == sum([size for _, size in session.history]), session
     if not over:
         for task, _ in session.history:
-            assert session.tasks.get(task.id[1]) is task and task.retention is RELEASED, task
+            assert session.tasks.own.get(task.id[1]) is task and task.retention is RELEASED, task
         assert session.orphans <= objects.keys(), session
-        assert session.made.keys() <= session.tasks.keys(), session
+        assert session.made.keys() <= session.tasks.own.keys(), session
     for governor_id, governor in session.governors.items():
         assert graph.governors.get(governor_id) is governor, session
         assert governor.sessions.get(session_id) is session, session
@@ -197,10 +202,20 @@ def _check_tasks(graph: Graph, session: Session, books: _Books) -> None:
     """Each task of a session for itself, and how many there are in each state."""
     counts = dict.fromkeys(_IDS, 0)
     not_run = 0
-    released, session_id, over, objects = session.released, session.id, session.over, session.objects
+    released, session_id, over, objects = session.released, session.id, session.over, session.objects.own
     known = len(released)
     queued, assigned = books.queued, books.assigned
-    for number, task in session.tasks.items():
+    counts[(CANCELLED if over else READY)._name_] += session.families.waiting
+    for family in session.families.records:
+        estimate, free = family.estimate, family.states.count(FREE)
+        queued[estimate] = queued.get(estimate, 0) + free
+        shared = sum([share.count for share in family.shares if share is not None])
+        assigned[estimate] = assigned.get(estimate, 0) + shared
+        if not over:
+            _check_family(graph, family)
+            for obj in family.inputs:
+                books.unsettled[obj] = books.unsettled.get(obj, 0) + family.waiting
+    for number, task in session.tasks.own.items():
         state, estimate, retention = task.state, task.estimate, task.retention
         counts[state._name_] += 1
         if task.error is not None:
@@ -230,6 +245,43 @@ def _check_tasks(graph: Graph, session: Session, books: _Books) -> None:
     for name, count in counts.items():
         assert session.counts[_IDS[name]] == count, (session, name)
     assert session.not_run == not_run, session
+
+
+def _check_family(graph: Graph, family: TaskFamily) -> None:
+    session, states, own = family.session, family.states, family.session.tasks.own
+    assert session.families.find(family.first) == (family, 0, 0), (family, "is not found")
+    assert len(states) == len(family.args) == family.count, family
+    assert NEW not in states and DROPPED not in states, family
+    assert family.waiting + family.made > 0, (family, "has nothing left")
+    assert family.made == states.count(DONE), family
+    shares = 0
+    for slot, share in enumerate(family.shares):
+        if share is not None:
+            governor, count = share.governor, states.count(AT + slot)
+            assert share.count == count > 0 and governor.shares.get(family) == slot, (family, governor)
+            assert graph.governors.get(governor.id) is governor, (family, governor)
+            assert governor.sessions.get(session.id) is session, (family, governor)
+            for obj in family.inputs:
+                assert governor.objects.get(obj, STALE) is not STALE, (family, "was assigned without", obj)
+            shares += count
+    assert max(states) < AT + len(family.shares), family
+    assert family.waiting == states.count(FREE) + shares, family
+    released = session.released
+    for place, state in enumerate(states):
+        number = family.number(place)
+        own_ones = [at for at in range(family.stride) if number + at in (session.objects.own if at else own)]
+        left = released[number : number + family.stride]
+        if state == OWN:
+            continue
+        assert not own_ones, (family, place, "has records of its own")
+        if state == FREE or state >= AT:
+            assert not any(left), (family, place, "was released")
+            continue
+        assert left[0] == RELEASED_TASK, (family, place, "was not released")
+        for at in range(family.stride - 1):
+            kept = state == DONE and at in family.kept
+            assert (left[1 + at] == RELEASED_OBJECT) is not kept, (family, place, "output", at)
+    assert all(obj.constant and type(obj.location) is Inline for obj in family.inputs), family
 
 
 def _check_task(graph: Graph, task: Task, state: TaskState) -> None:
@@ -338,6 +390,17 @@ def _check_governor(graph: Graph, governor: Governor) -> None:
     work = follow_work = 0
     books = [(task.request, task.placement, task.load) for task in governor.assigned]
     books += [(request, DEMAND, load) for _, request, load in governor.hosting.values()]
+    members = 0
+    for family, slot in governor.shares.items():
+        share = family.shares[slot]
+        assert share is not None and share.governor is governor, (governor, family)
+        assert graph.sessions.get(family.session.id) is family.session, (governor, family)
+        assert governor.can_hold(family.request), (governor, family, "does not fit")
+        members += share.count
+        work += share.load
+        for name, units in family.request.needs:
+            demand[name] += share.count * units
+    assert governor.members == members, governor
     for request, placement, load in [*books, *governor.stopping.values()]:
         if placement is FOLLOWER:
             follow_work += load
@@ -363,7 +426,7 @@ def _check_governor(graph: Graph, governor: Governor) -> None:
     else:
         assert governor in graph.leaving, governor
         assert governor.state is _DRAINING or governor.state is _DISMISSED, governor
-        busy = governor.state is _DISMISSED and (governor.assigned or governor.stopping or governor.hosting)
+        busy = governor.state is _DISMISSED and (governor.count or governor.stopping or governor.hosting)
         assert not busy, (governor, "was let go with tasks")
     for id, _attempt in governor.stopping:
         assert id[0] in governor.sessions, (governor, id)
@@ -386,7 +449,7 @@ def check_idle(core: ServerCore) -> None:
     graph = state.graph
     assert not graph.sessions, graph.sessions
     for governor in graph.governors.values():
-        assert not governor.assigned and not governor.stopping and not governor.hosting, governor
+        assert not governor.count and not governor.stopping and not governor.hosting, governor
         assert not governor.objects and not governor.sessions, governor
         assert not governor.dropping, (governor, governor.dropping)
         assert governor.work == governor.follow_work == 0 and not any(governor.demand.values()), governor

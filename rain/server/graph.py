@@ -30,6 +30,7 @@ from rain.common.state_tables import StateTable
 from rain.common.states import DATA_OBJECTS, TASKS, DataObjectState, TaskState
 from rain.server.records.client import Client
 from rain.server.records.data_object import Object
+from rain.server.records.family import AT, Members, TaskFamily
 from rain.server.records.gang import Gang
 from rain.server.records.governor import Governor
 from rain.server.records.resources import ResourceRequest
@@ -183,6 +184,39 @@ class Graph:
             task.placement = DEMAND
             _book(governor, task.request, task.load, 1)
 
+    def assign_members(self, members: Members, governor: Governor) -> bool:
+        """Book members of a family that are ready on a governor as their first attempt; False if they cannot be booked
+        without records of their own."""
+        family, count = members.family, members.stop - members.start
+        slot = family.share_of(governor)
+        if slot < 0:
+            return False
+        estimate, request = family.estimate, family.request
+        estimate.queued -= count
+        estimate.assigned += count
+        governor.given += count
+        governor.members += count
+        load = count * governor.load_of(request, estimate.us)
+        share = family.shares[slot]
+        assert share is not None
+        share.count += count
+        share.load += load
+        _book_all(governor, request, load, count)
+        family.states[members.start : members.stop] = bytes((AT + slot,)) * count
+        return True
+
+    def unassign_members(self, family: TaskFamily, governor: Governor, count: int) -> None:
+        """Take members of a family out of their governor's books; what they are from now on the caller notes."""
+        load = family.leave(governor, count)
+        _book_all(governor, family.request, -load, -count)
+        family.estimate.assigned -= count
+
+    def take_members(self, governor: Governor) -> None:
+        """Give all tasks that are assigned to a governor records of their own."""
+        for family in list(governor.shares):
+            for place in family.assigned(governor):
+                family.session.families.take(family, place)
+
     def promote(self, task: Task) -> None:
         """A follower's inputs are all there."""
         governor = task.governor
@@ -272,6 +306,14 @@ def _book(governor: Governor, request: ResourceRequest, load: int, sign: int) ->
     for name, units in request.needs:
         demand[name] += sign * units
     governor.work += sign * load
+
+
+def _book_all(governor: Governor, request: ResourceRequest, load: int, count: int) -> None:
+    """Of so many tasks; `load` is that of all."""
+    demand = governor.demand
+    for name, units in request.needs:
+        demand[name] += count * units
+    governor.work += load
 
 
 def _unbook(governor: Governor, request: ResourceRequest, placement: Placement, load: int) -> None:

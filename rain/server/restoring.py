@@ -17,7 +17,7 @@ from rain.common.errors import ProtocolError, RainException
 from rain.common.location import Upload
 from rain.net.transport import Listener
 from rain.server.core import effects as do
-from rain.server.core.lifecycle.placing import queued_tasks
+from rain.server.core.lifecycle.placing import offer_all
 from rain.server.event_log.event_log import EventLog
 from rain.server.journal.journal import Journal
 from rain.server.peers import Peers
@@ -138,9 +138,7 @@ class Replay:
         before = machine.core.state
         if type(state.policy) is not type(before.policy):  # an image holds no policy but Rain's own
             state.policy = before.policy
-            for session in state.graph.sessions.values():
-                for task in queued_tasks(session):
-                    state.tell_policy(state.policy.task_ready, task)
+            offer_all(state)
             state.schedule_due = True
         state.make_policy, state.policy_name = before.make_policy, before.policy_name
         state.http, state.version, state.log_dir = before.http, before.version, before.log_dir

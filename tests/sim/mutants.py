@@ -170,7 +170,7 @@ MUTANTS = [
         "    for id, attempt in list(governor.hosting):",
         "    for id, attempt in ():",
     ),
-    _server("ids are used twice", "lifecycle.submit", "        or number in session.tasks\n", ""),
+    _server("ids are used twice", "lifecycle.cut", "        or number in session.tasks\n", ""),
     Mutant(
         "governors get what they cannot hold",
         "rain.server.scheduling.estimates",

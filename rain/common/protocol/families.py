@@ -200,25 +200,21 @@ def _halves_of_assignment(part: FamilyAssignment) -> tuple[FamilyAssignment, Fam
 
 
 def _halves_of_results(part: FamilyResults) -> tuple[FamilyResults, FamilyResults] | None:
-    middle = len(part.durations) // 16
-    if not middle:
-        return None
-    replace, cut = msgspec.structs.replace, 8 * middle
-    first, second = [], []
-    for column in part.outputs:
-        data, checksums = column.data, column.checksums
-        first.append(replace(column, data=data[:middle], checksums=checksums[:cut]))
-        second.append(replace(column, data=data[middle:], checksums=checksums[cut:]))
-    times, durations = part.start_times, part.durations
-    return (
-        replace(part, start_times=times[:cut], durations=durations[:cut], outputs=first),
-        replace(
-            part,
-            first=_further(part.first, middle * part.stride),
-            start_times=times[cut:],
-            durations=durations[cut:],
-            outputs=second,
-        ),
+    count = len(part.durations) // 8
+    middle = count // 2
+    return (part_of(part, 0, middle), part_of(part, middle, count)) if middle else None
+
+
+def part_of(told: FamilyResults, start: int, stop: int) -> FamilyResults:
+    """The results of some of the members, by their places among those that were told of."""
+    cut = slice(8 * start, 8 * stop)
+    return FamilyResults(
+        _further(told.first, start * told.stride),
+        told.stride,
+        told.attempt,
+        told.start_times[cut],
+        told.durations[cut],
+        [OutputColumn(one.info, one.data[start:stop], one.checksums[cut]) for one in told.outputs],
     )
 
 

@@ -51,6 +51,7 @@ def attach(state: State, client: Client, message: Attach) -> None:
     state.unclaimed.pop(session, None)
     session.stuck_since, session.stalled = None, ""
     client.sessions[session.id] = session
+    state.family_updates = [told for told in state.family_updates if told[0] is not session]  # it is told all
     _send_all(state, client, session, message.request)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from rain.common.ids import ID
 from rain.common.protocol.messages import Cancel, Done, ExpectGovernors, Keep, Unkeep
 from rain.server.core.effects import ObjectsUnkept
+from rain.server.core.lifecycle.cut import can_be_kept
 from rain.server.core.lifecycle.settle import cancel
-from rain.server.core.lifecycle.submit import can_be_kept
 from rain.server.core.objects import not_needed
 from rain.server.core.state import State
 from rain.server.records.client import Client

@@ -99,6 +99,6 @@ def _add(needs: dict[tuple[tuple[str, int], ...], Need], request: ResourceReques
 
 
 def _capacity(governor: Governor) -> Capacity:
-    busy = len(governor.assigned) + len(governor.stopping) + len(governor.hosting)
+    busy = governor.count + len(governor.stopping) + len(governor.hosting)
     resources = {name: amount for name, amount in governor.resources.items() if math.isfinite(amount)}
     return Capacity(governor.id, resources, busy, governor.given, governor.leaving is not None)

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from rain.common.protocol.columns import counts_of, floats_of
 from rain.common.protocol.messages import ServerToClient, ServerToGovernor
 
 
@@ -127,6 +128,37 @@ class TasksFinished(Logged):
                 yield Happened("DataObjectFinished", session, id, {"size": size, "governor": governor})
 
 
+class MembersFinished(Logged):
+    """First attempts of consecutive members of a family, on a governor, that were good, and what they made; that they
+    started is news too. Columns as of `rain.common.protocol.messages.FamilyResults`; `sizes` has one for each output.
+    """
+
+    governor: str
+    session: int
+    first: int
+    stride: int
+    start_times: bytes
+    durations: bytes
+    sizes: list[bytes]
+
+    @property
+    def count(self) -> int:
+        return len(self.durations) // 8 * (2 + len(self.sizes))
+
+    def each(self) -> Iterator[Happened]:
+        governor, session, number = self.governor, self.session, self.first
+        columns = [counts_of(column) for column in self.sizes]
+        times = zip(floats_of(self.start_times), floats_of(self.durations), strict=True)
+        for place, (start_time, duration) in enumerate(times):
+            yield started(governor, session, number, 1)
+            values = {"state": "finished", "governor": governor, "start_time": start_time, "duration": duration}
+            yield Happened("TaskFinished", session, number, values)
+            for at, sizes in enumerate(columns):
+                id = number + 1 + at
+                yield Happened("DataObjectFinished", session, id, {"size": sizes[place], "governor": governor})
+            number += self.stride
+
+
 class ObjectsUnkept(Logged):
     """Objects of a session that its client keeps no longer, by number."""
 
@@ -147,7 +179,7 @@ def started(governor: str, session: int, number: int, attempt: int) -> Happened:
     return Happened("TaskStarted", session, number, {"governor": governor, "attempt": attempt})
 
 
-LOGGED: tuple[type[Logged], ...] = (Happened, TasksStarted, TasksFinished, ObjectsUnkept)
+LOGGED: tuple[type[Logged], ...] = (Happened, TasksStarted, TasksFinished, MembersFinished, ObjectsUnkept)
 """All that is for the event log."""
 
 Effect: TypeAlias = (

@@ -112,7 +112,7 @@ def drop_refused(state: State, obj: Object) -> None:
 
 def used_at(governor: Governor, obj: Object) -> bool:
     """Whether a task that is assigned there has it as an input."""
-    return any(obj in task.inputs for task in governor.assigned)
+    return any(obj in task.inputs for task in governor.assigned) or any(obj in one.inputs for one in governor.shares)
 
 
 def wanted(obj: Object) -> bool:

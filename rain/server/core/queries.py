@@ -128,9 +128,14 @@ def governor_summary(governor: Governor) -> GovernorSummary:
     """One line about a governor."""
     objects = [obj.id for obj in governor.objects]
     made = [obj.id for task in governor.assigned for obj in task.outputs if obj not in governor.objects]
+    tasks = [task.id for task in governor.assigned]
+    for family in governor.shares:
+        for id in map(family.member_id, family.assigned(governor)):
+            tasks.append(id)
+            made += [ID(id[0], id[1] + 1 + at) for at in range(len(family.outputs))]
     return GovernorSummary(
         governor.id,
-        [task.id for task in governor.assigned],
+        tasks,
         objects + made,
         list(governor.dropping),
         governor.resources,
@@ -144,7 +149,7 @@ def governor_summary(governor: Governor) -> GovernorSummary:
 def governor_brief(governor: Governor) -> GovernorBrief:
     """A governor in figures; costs the same however much it has."""
     cpus = governor.resources.get("cpus", 0.0)
-    tasks, objects = len(governor.assigned), len(governor.objects)
+    tasks, objects = governor.count, len(governor.objects)
     return GovernorBrief(governor.id, cpus, governor.resources, tasks, objects, governor.load, _leaves(governor))
 
 

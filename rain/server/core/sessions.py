@@ -22,10 +22,11 @@ from rain.server.core.reporting.output import attempt_ended
 from rain.server.core.reporting.updates import flush_session, release
 from rain.server.core.state import State
 from rain.server.records.client import Client
+from rain.server.records.family import AT, DROPPED, FREE
 from rain.server.records.governor import Governor
 from rain.server.records.session import Session
 from rain.server.records.task import Task
-from rain.server.states import CANCELLED, DETACHED, ClientState, SessionState
+from rain.server.states import CANCELLED, DETACHED, READY, ClientState, SessionState
 
 SESSION_NAME_CHARS_MAX = 1000
 
@@ -162,13 +163,19 @@ def _end_by_itself(state: State, session: Session, message: SessionStopped) -> N
 
 def _wind_up(state: State, session: Session) -> None:
     graph = state.graph
-    for task in session.tasks.values():
+    for task in session.tasks.own.values():
         if task.unsettled:
             # Those that are assigned stay in their governor's books until it confirms the end of the session.
             graph.set_task_state(task, CANCELLED)
             leave_queue(state, task)
+    for family in session.families.records:
+        free = family.states.count(FREE)
+        family.estimate.queued -= free
+        family.states = family.states.replace(bytes((FREE,)), bytes((DROPPED,)))
+        session.counts[id(READY)] -= family.waiting
+        session.counts[id(CANCELLED)] += family.waiting
     state.tell_policy(state.policy.session_ended, session)
-    for obj in session.objects.values():
+    for obj in session.objects.own.values():
         for governor in obj.governors:
             del governor.objects[obj]
         obj.governors = ()
@@ -199,6 +206,10 @@ def left_governor(state: State, session: Session, governor: Governor) -> None:
         graph.unhost(governor, id, attempt)
     for task in [task for task in governor.assigned if task.session is session]:
         graph.unassign(task)
+    for family, slot in [(family, slot) for family, slot in governor.shares.items() if family.session is session]:
+        code = bytes((AT + slot,))
+        graph.unassign_members(family, governor, family.states.count(code))
+        family.states = family.states.replace(code, bytes((DROPPED,)))
     for id, attempt in [key for key in governor.stopping if key[0][0] == session_id]:
         graph.stopped(governor, id, attempt)
         attempt_ended(state, governor.id, id, attempt)
@@ -220,9 +231,8 @@ def _gone(state: State, session: Session) -> None:
         session.client.sessions.pop(session.id, None)
     state.happened("SessionClosed", session.id, values={"name": session.name})
     # Records refer to each other; without the circles they are freed at once.
-    for task in session.tasks.values():
+    for task in session.tasks.own.values():
         task.inputs = task.outputs = ()
-    for obj in session.objects.values():
+    for obj in session.objects.own.values():
         obj.producer = obj.consumers = None
-    session.tasks = {}
-    session.objects = {}
+    session.families.clear()

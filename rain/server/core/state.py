@@ -6,13 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 from rain.common.ids import ID
-from rain.common.protocol.messages import Failed, ServerToClient, ServerToGovernor, TaskUpdate
+from rain.common.protocol.messages import Failed, FamilyUpdate, ServerToClient, ServerToGovernor, TaskUpdate
 from rain.common.states import DataObjectState, TaskState
 from rain.server.core.effects import Effect, Happened, InternalError, ToClient, ToGovernor
 from rain.server.graph import Graph
 from rain.server.records.absence import Absence
 from rain.server.records.client import Client, Reading
 from rain.server.records.data_object import Object
+from rain.server.records.family import Members
 from rain.server.records.governor import Governor
 from rain.server.records.place import Place
 from rain.server.records.resources import ResourceRequest
@@ -42,6 +43,8 @@ class State:
         Those of them that clients are to be told at the end of the turn.
     task_updates, object_updates : list
         What clients are to be notified of at the end of the turn; each item once.
+    family_updates : list of (Session, FamilyUpdate)
+        What they are told of members of families before that.
     holding : dict of Client to None
         Clients for which updates are gathered instead (`rain.server.core.reporting.updates.release`).
     delayed : list of (float, int, Task)
@@ -81,6 +84,7 @@ class State:
         "address",
         "delayed",
         "expecting",
+        "family_updates",
         "graph",
         "holding",
         "host_id",
@@ -142,6 +146,7 @@ class State:
         self.task_updates: list[Task] = []
         self.progress_due: dict[ID, None] = {}
         self.object_updates: list[Object] = []
+        self.family_updates: list[tuple[Session, FamilyUpdate]] = []
         self.holding: dict[Client, None] = {}
         self.delayed: list[tuple[float, int, Task]] = []
         self.expecting: dict[str, int] = {}
@@ -194,6 +199,24 @@ class State:
             return
         try:
             self.policy.task_ready(task)
+        except Exception as error:
+            self.policy_error = error
+
+    @property
+    def takes_members(self) -> bool:
+        """Whether the policy can be offered members of families that have no records of their own."""
+        return hasattr(self.policy, "members_ready")
+
+    def offer_members(self, members: Members, anew: bool = False) -> None:
+        """Offer members of a family to the policy; `anew`: it was offered them before, and has lost them."""
+        family = members.family
+        if not anew:
+            family.estimate.queued += members.stop - members.start
+            if family.request.version != self.graph.version:
+                self.unchecked[family.request] = None
+        self.schedule_due = True
+        try:
+            self.policy.members_ready(members)  # type: ignore[attr-defined]
         except Exception as error:
             self.policy_error = error
 
@@ -277,3 +300,9 @@ def internal(error: Exception) -> str:
 def task_update(task: Task) -> TaskUpdate:
     """The present state of a task, for its client."""
     return TaskUpdate(task.id, task.state, task.info, task.error, task.retention is FORGOTTEN)
+
+
+def members_update(members: Members, state: TaskState) -> FamilyUpdate:
+    """That members of a family are in a state, for their client."""
+    family = members.family
+    return FamilyUpdate(family.member_id(members.start), family.stride, members.stop - members.start, state)

@@ -9,13 +9,13 @@ from typing import Any, TypeAlias
 import msgspec
 
 from rain.common.protocol.encoding import encode
-from rain.server.core.effects import Happened, ObjectsUnkept, TasksFinished, TasksStarted
+from rain.server.core.effects import Happened, MembersFinished, ObjectsUnkept, TasksFinished, TasksStarted
 
 FORMAT = 2
 """What `PRAGMA user_version` of the file says. 1 (as 0): a batch is a list of `EventRecord`."""
 _MARK = b"\xc1"
 """First byte of a batch of this format: no msgpack begins with it."""
-_What: TypeAlias = Happened | TasksStarted | TasksFinished | ObjectsUnkept
+_What: TypeAlias = Happened | TasksStarted | TasksFinished | MembersFinished | ObjectsUnkept
 
 
 class EventRecord(msgspec.Struct, array_like=True, gc=False):

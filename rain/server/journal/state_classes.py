@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -15,7 +15,7 @@ from rain.common.state_tables import WatchedDict
 from rain.common.states import DataObjectState, TaskState
 from rain.server import states
 from rain.server.core.attach import NO_CALL_SITE
-from rain.server.core.lifecycle.submit import NO_IDS, NO_INPUTS, NO_PARTS, NO_USER, Cut
+from rain.server.core.lifecycle.cut import NO_IDS, NO_INPUTS, NO_PARTS, NO_USER, NUMBERS_MAX, Cut
 from rain.server.core.state import State
 from rain.server.environments import Environments
 from rain.server.graph import Graph
@@ -24,8 +24,10 @@ from rain.server.journal.images.types import Codec, Conversion
 from rain.server.records.absence import Absence
 from rain.server.records.client import Client, Reading
 from rain.server.records.data_object import Object
+from rain.server.records.family import Members, Share, TaskFamily
 from rain.server.records.gang import Gang
 from rain.server.records.governor import Governor
+from rain.server.records.items import Families, Objects, Tasks
 from rain.server.records.leaving import Leaving
 from rain.server.records.place import Place
 from rain.server.records.resources import DurationEstimate, ResourceRequest
@@ -59,15 +61,21 @@ CLASSES: tuple[type, ...] = (
     Cut,
     DurationEstimate,
     Environments,
+    Families,
+    TaskFamily,
     Gang,
     Governor,
     Leaving,
+    Members,
     Object,
+    Objects,
     Place,
     Reading,
     ResourceRequest,
     Session,
+    Share,
     Task,
+    Tasks,
     ClusterView,
     LocalityPolicy,
     Queue,
@@ -124,11 +132,28 @@ CONSTANTS = (NO_INPUTS, NO_IDS, NO_CALL_SITE)
 ALIKE: dict[type, type[Any]] = {WatchedDict: dict}
 
 
-ADDED: dict[tuple[type, str], Callable[[], Any]] = {}
+ADDED: dict[tuple[type, str], Callable[[], Any]] = {
+    (Client, "held_families"): list,
+    (Cut, "floor"): lambda: NUMBERS_MAX,
+    (Cut, "last"): lambda: NUMBERS_MAX,
+    (Cut, "position"): lambda: NUMBERS_MAX,
+    (Cut, "with_families"): bool,
+    (Governor, "members"): int,
+    (Governor, "shares"): dict,
+    (State, "family_updates"): list,
+}
 """Attributes of classes with ``__slots__`` that a version added, and what gives them a value in a server that goes on
 from an image of the version before."""
 
-MIGRATIONS: tuple[Migration, ...] = ()
+
+def _families(columns: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+    return {"families": [Families(*both) for both in zip(columns["tasks"], columns["objects"], strict=True)]}
+
+
+MIGRATIONS: tuple[Migration, ...] = (
+    Migration("Session", ("tasks", "objects"), ("families",), _families),
+    Migration("Cut", ("tasks", "objects"), ("families",), _families),
+)
 """What becomes of attributes that a version took away or changed, in the order of versions."""
 
 

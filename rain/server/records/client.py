@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rain.common.ids import ID
-from rain.common.protocol.messages import GetOutput, TaskOutput
+from rain.common.protocol.messages import FamilyUpdate, GetOutput, TaskOutput
 from rain.common.state_tables import states
 from rain.server.states import CLIENTS, ClientState
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 class Client:
     """One client's conversation.
 
-    `gathering` holds by session the submit of which pieces are missing (a `rain.server.core.lifecycle.submit.Cut`);
+    `gathering` holds by session the submit of which pieces are missing (a `rain.server.core.lifecycle.cut.Cut`);
     `looks` are
     the numbers of sessions that it looks at without having them; `held_tasks` and `held_objects` are what it is told of
-    when it has caught up.
+    when it has caught up, `held_families` what it is told before that.
     """
 
-    __slots__ = ("gathering", "held_objects", "held_tasks", "id", "looks", "sessions", "state")
+    __slots__ = ("gathering", "held_families", "held_objects", "held_tasks", "id", "looks", "sessions", "state")
 
     def __init__(self, id: str) -> None:
         self.id = id
@@ -35,6 +35,7 @@ class Client:
         self.state = ClientState.CURRENT
         self.held_tasks: list[Task] = []
         self.held_objects: list[Object] = []
+        self.held_families: list[tuple[Session, FamilyUpdate]] = []
 
 
 class Reading:

@@ -14,6 +14,7 @@ from rain.server.states import GOVERNORS, HELD, REPLICAS, GovernorState, Placeme
 
 if TYPE_CHECKING:
     from rain.server.records.data_object import Object
+    from rain.server.records.family import TaskFamily
     from rain.server.records.gang import Gang
     from rain.server.records.leaving import Leaving
     from rain.server.records.resources import ResourceRequest
@@ -46,7 +47,11 @@ class Governor:
     work, follow_work : int
         Estimated microseconds of one cpu that its tasks of `Placement.DEMAND` and of `Placement.FOLLOWER` take.
     assigned : dict of Task to None
-        In the order of assignment.
+        In the order of assignment; without members of families that have no record of their own.
+    shares : dict of TaskFamily to int
+        Families of which such members are assigned here, and the number of their share.
+    members : int
+        How many these members are.
     given : int
         How many tasks it was ever assigned.
     stopping : dict of (ID, int) to (ResourceRequest, Placement, int)
@@ -97,6 +102,7 @@ class Governor:
         "id",
         "leaving",
         "load",
+        "members",
         "objects",
         "order",
         "pool",
@@ -104,6 +110,7 @@ class Governor:
         "resources",
         "returns_s",
         "sessions",
+        "shares",
         "state",
         "stopping",
         "store",
@@ -129,6 +136,8 @@ class Governor:
         self.follow_work = 0
         self.given = 0
         self.assigned: dict[Task, None] = {}
+        self.shares: dict[TaskFamily, int] = {}
+        self.members = 0
         self.hosting: dict[tuple[ID, int], tuple[Gang, ResourceRequest, int]] = {}
         self.stopping: dict[tuple[ID, int], tuple[ResourceRequest, Placement, int]] = {}
         self.objects: dict[Object, ReplicaState | LocalFile] = {}
@@ -152,6 +161,11 @@ class Governor:
     def takes_work(self) -> bool:
         """Whether tasks may be given to it."""
         return self.leaving is None and not self.arriving
+
+    @property
+    def count(self) -> int:
+        """How many tasks are assigned here."""
+        return len(self.assigned) + self.members
 
     def can_hold(self, request: ResourceRequest) -> bool:
         """Whether it could run such a task if it were empty."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -91,6 +92,22 @@ class DurationEstimate:
         self.nodes = 1
         self.queued = 0
         self.assigned = 0
+
+    def add_all(self, seconds: Sequence[float]) -> None:
+        """Take measurements of tasks that waited for no transfer."""
+        if len(seconds) < 8:
+            for one in seconds:
+                self.add(one)
+            return
+        count = len(seconds)
+        measured = int(min(max(sum(seconds) / count, 0.0), 1e6) * 1e6) + OVERHEAD_US
+        least, most = (int(min(max(one, 0.0), 1e6) * 1e6) + OVERHEAD_US for one in (min(seconds), max(seconds)))
+        self.count += count
+        self.measured += count
+        self.most_us = max(self.most_us, most)
+        self.least_us = min(self.least_us, least) if self.least_us else least
+        self.us = measured  # so many outweigh what came before
+        self.transfer_us -= self.transfer_us * min(count, 8) // 8
 
     def add(self, seconds: float, transfer: float | None = None) -> None:
         """Take a measurement."""

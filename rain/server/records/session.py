@@ -10,11 +10,11 @@ from rain.common.spec import Attempt
 from rain.common.state_tables import states
 from rain.common.states import TaskState
 from rain.server.environments import Environments
+from rain.server.records.items import Families, Objects, Tasks
 from rain.server.states import DETACHED, OPEN, SESSIONS
 
 if TYPE_CHECKING:
     from rain.server.records.client import Client
-    from rain.server.records.data_object import Object
     from rain.server.records.governor import Governor
     from rain.server.records.resources import DurationEstimate, ResourceRequest
     from rain.server.records.task import Task
@@ -30,8 +30,8 @@ class Session:
 
     Attributes
     ----------
-    tasks, objects : dict of int to Task, Object
-        By number; those that were released are not in it.
+    families : Families
+        All tasks and objects, by number; those that were released are not in it.
     released : bytearray
         Per number 0, or what became of the item (`RELEASED_TASK`, `RELEASED_OBJECT`).
     counts : dict of int to int
@@ -83,6 +83,7 @@ class Session:
         "environments",
         "estimates",
         "failures",
+        "families",
         "governors",
         "history",
         "history_bytes",
@@ -92,7 +93,6 @@ class Session:
         "misses",
         "name",
         "not_run",
-        "objects",
         "on_failure",
         "orphans",
         "outputs",
@@ -104,7 +104,6 @@ class Session:
         "stalled",
         "state",
         "stuck_since",
-        "tasks",
         "uploads",
         "waits_until",
     )
@@ -118,8 +117,7 @@ class Session:
         self.on_failure = on_failure
         self.persistent = persistent
         self.environments = Environments(env)
-        self.tasks: dict[int, Task] = {}
-        self.objects: dict[int, Object] = {}
+        self.families = Families({}, {})
         self.released = bytearray()
         self.last_number = 0
         self.counts = dict.fromkeys(map(_id, TaskState), 0)
@@ -148,6 +146,16 @@ class Session:
         self.stalled = ""
 
     @property
+    def tasks(self) -> Tasks:
+        """By number."""
+        return self.families.tasks
+
+    @property
+    def objects(self) -> Objects:
+        """By number."""
+        return self.families.objects
+
+    @property
     def over(self) -> bool:
         """Whether nothing of it runs any more."""
         return self.state is not OPEN and self.state is not DETACHED
@@ -158,6 +166,13 @@ class Session:
         if number >= len(released):
             released.extend(bytes(max(number + 1, self.last_number + 1) - len(released)))
         released[number] = what
+
+    def release_run(self, number: int, stride: int, count: int, what: int) -> None:
+        """As `release`, for `count` numbers, each `stride` after the one before."""
+        last = number + stride * (count - 1)
+        if self.released_as(last) == 0:
+            self.release(last, what)  # makes room
+        self.released[number : last + 1 : stride] = bytes((what,)) * count
 
     def released_as(self, number: int) -> int:
         """What was released under a number; 0 for nothing."""

@@ -39,12 +39,36 @@ def room(governor: Governor, request: ResourceRequest, us: int) -> Room:
         wanted = demand[name] + units
         if wanted > have and wanted > over * have:
             over = wanted / have
-    if len(governor.assigned) >= governor.tasks_max:
+    if len(governor.assigned) + governor.members >= governor.tasks_max:
         return Room.NONE
     if over == 1.0:
         return Room.NOW
     work = governor.work + governor.load_of(request, us)
     return Room.AHEAD if work - work / over <= AHEAD_US * governor.cpus else Room.NONE
+
+
+def room_for_many(governor: Governor, request: ResourceRequest, us: int, count: int) -> int:
+    """How many such tasks, `count` at most, can be put where there is room for one: those that fit beside what is
+    assigned, or else those that fit ahead of time."""
+    count = min(count, governor.tasks_max - len(governor.assigned) - governor.members)
+    total, demand = governor.total, governor.demand
+    now = count
+    for name, units in request.needs:
+        if units:
+            now = min(now, (total[name] - demand[name]) // units)
+    if now > 0:
+        return now
+    least, most = 0, count  # the first is known to fit, the second is the most that is asked for
+    load = governor.load_of(request, us)
+    while least < most:
+        middle = (least + most + 1) // 2
+        over = max((demand[name] + middle * units) / total[name] for name, units in request.needs if units)
+        work = governor.work + middle * load
+        if work - work / over <= AHEAD_US * governor.cpus:
+            least = middle
+        else:
+            most = middle - 1
+    return max(least, min(count, 1))
 
 
 def wait_us(governor: Governor, request: ResourceRequest, us: int) -> float:

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rain.server.graph import Graph
+from rain.server.records.family import TaskFamily
 from rain.server.records.governor import Governor
 from rain.server.records.task import Task
 from rain.server.states import DEMAND, RUNNING
@@ -38,7 +39,7 @@ def earliest_start(graph: Graph, task: Task, able: Iterable[Governor], now: floa
 
 def _room_in_s(graph: Graph, governor: Governor, wanted: Task, now: float) -> float:
     """In how many seconds there is room at the earliest."""
-    if len(governor.assigned) > TASKS_MAX:
+    if governor.count > TASKS_MAX:
         return 0.0
     missing = {}
     for name, units in wanted.request.needs:
@@ -51,6 +52,9 @@ def _room_in_s(graph: Graph, governor: Governor, wanted: Task, now: float) -> fl
     for task in governor.assigned:
         if task.placement is DEMAND:
             ends.append((0.0 if task in graph.backfilled else _left_s(task, now), task.request.needs))
+    for family, slot in governor.shares.items():
+        share = family.shares[slot]
+        ends += [(family.estimate.least_us / 1e6, family.request.needs)] * (0 if share is None else share.count)
     for gang, request, _ in governor.hosting.values():
         leader = graph.task(gang.id)
         ends.append((0.0 if leader is None else _left_s(leader, now), request.needs))
@@ -87,8 +91,9 @@ def filled_units(graph: Graph) -> dict[Governor, dict[str, int]]:
     return found
 
 
-def longest_s(task: Task) -> float | None:
-    """After how long a task will have ended, once it is given to a governor; None if that is not known."""
+def longest_s(task: Task | TaskFamily) -> float | None:
+    """After how long a task, or a member of a family, will have ended, once it is given to a governor; None if that is
+    not known."""
     options, estimate = task.spec.options, task.estimate
     limit = None if options is None else options.timeout
     known = None

@@ -38,8 +38,9 @@ from collections.abc import Collection, Iterator
 from itertools import islice
 from typing import TypeAlias
 
+from rain.server.records.family import Members, TaskFamily
 from rain.server.records.governor import Governor
-from rain.server.records.resources import ResourceRequest
+from rain.server.records.resources import DurationEstimate, ResourceRequest
 from rain.server.records.session import Session
 from rain.server.records.task import Task
 from rain.server.scheduling.estimates import (
@@ -52,6 +53,7 @@ from rain.server.scheduling.estimates import (
     holders_of,
     may_follow,
     room,
+    room_for_many,
     transfer_us,
     wait_us,
 )
@@ -69,8 +71,8 @@ STEAL_US = 20_000
 RESERVE_AFTER_S = 1.0
 _RANK_MAX = (1 << 40) - 1
 
-Assignment: TypeAlias = tuple[Task, Governor]
-Entry: TypeAlias = tuple[int, Task]
+Assignment: TypeAlias = "tuple[Task | Members, Governor]"
+Entry: TypeAlias = "tuple[int, Task | Members]"
 Head: TypeAlias = "tuple[int, int, Queue]"
 Pool: TypeAlias = list[tuple[bool, float, int, Governor]]
 
@@ -82,13 +84,19 @@ def urgency(task: Task) -> int:
     return (((-priority << 40) + _RANK_MAX - task.rank) << 40) + task.order
 
 
+def urgency_of_member(family: TaskFamily, place: int) -> int:
+    """As `urgency`: that of the member's task, if it had a record of its own."""
+    return (((-family.priority << 40) + _RANK_MAX - 1) << 40) + family.order + place
+
+
 class Queue:
     """The ready tasks that ask for the same.
 
     Attributes
     ----------
-    heap : list of (int, Task)
-        Most urgent first. Entries of tasks that are not queued any more are skipped.
+    heap : list of (int, Task or Members)
+        Most urgent first. Entries of tasks that are not queued any more are skipped. An entry of members of a family
+        has the urgency of the first of them.
     blocked_since : float or None
         When its most urgent task first found no room, while others did.
     """
@@ -119,13 +127,21 @@ class LocalityPolicy(SchedulingPolicy):
 
     def task_ready(self, task: Task) -> None:
         """Queue it."""
-        request = task.request
+        heapq.heappush(self._queue(task.request).heap, (urgency(task), task))
+
+    def members_ready(self, members: Members) -> None:
+        """Queue them, in one entry."""
+        entry = (urgency_of_member(members.family, members.start), members)
+        heapq.heappush(self._queue(members.family.request).heap, entry)
+
+    def _queue(self, request: ResourceRequest) -> Queue:
+        """The queue of a request, to which something is added."""
         queue = self._queues.get(request)
         if queue is None:
             queue = self._queues[request] = Queue(request)
         if not queue.heap:
             self._active[queue] = None
-        heapq.heappush(queue.heap, (urgency(task), task))
+        return queue
 
     def session_ended(self, session: Session) -> None:
         """Forget its queues."""
@@ -135,7 +151,7 @@ class LocalityPolicy(SchedulingPolicy):
     def governor_lost(self, governor: Governor) -> None:
         """Queue again what was parked there."""
         for _, task in self._parked.pop(governor, ()):
-            if task.placement is QUEUED:
+            if isinstance(task, Task) and task.placement is QUEUED:
                 self.task_ready(task)
         self._frontier.pop(governor, None)
 
@@ -165,11 +181,21 @@ class LocalityPolicy(SchedulingPolicy):
         heads = [entry for queue in islice(self._active, QUEUES_PER_PASS) for entry in queue.heap[:GAP_LOOK]]
         heads.sort(key=lambda entry: entry[0])
         for _, task in heads:
-            if task.placement is QUEUED:
+            if isinstance(task, Members):
+                yield from self._members_into_gaps(task, kept, now)
+            elif task.placement is QUEUED:
                 for governor in kept:
                     if self._view.fits_gap(governor, task, now):
                         yield task, governor  # its entry is skipped when it comes to the top
                         break
+
+    def _members_into_gaps(self, members: Members, kept: Collection[Governor], now: float) -> Iterator[Assignment]:
+        family = members.family
+        for governor in kept:
+            while (head := members.head()) is not None and not isinstance(head, Task):
+                if not self._view.fits_gap(governor, family, now):
+                    break
+                yield Members(family, head, head + 1), governor
 
     def _leads(self, task: Task, governor: Governor) -> None:
         """Note a task that was assigned if others could follow it."""
@@ -189,28 +215,55 @@ class LocalityPolicy(SchedulingPolicy):
             key, index, queue = heads[0]
             heap = queue.heap
             task = heap[0][1]
-            if task.placement is QUEUED:
-                governor, has_room = self._place(task, key)
-                if governor is None:
-                    heapq.heappop(heads)
-                    blocked.append((key, queue))
-                    self._reserve(queue, key, now)
+            place = None
+            if isinstance(task, Members):
+                place = _first(heap, task, key)
+                if place is None:  # another entry is the head now, or there is none
+                    self._go_on(heads, index, queue)
                     continue
-                queue.blocked_since = None
-                if has_room:
-                    for other_key, other in blocked:
-                        if other_key < key and other.blocked_since is None:
-                            other.blocked_since = now
-                    yield task, governor
-                    self._leads(task, governor)
-                else:
-                    heapq.heappush(self._parked.setdefault(governor, []), (key, task))
-            heapq.heappop(heap)
-            if heap:
-                heapq.heapreplace(heads, (heap[0][0], index, queue))
+                governor, has_room = self._least_loaded(task.family, key), True
+            elif task.placement is QUEUED:
+                governor, has_room = self._place(task, key)
             else:
+                heapq.heappop(heap)
+                self._go_on(heads, index, queue)
+                continue
+            if governor is None:
                 heapq.heappop(heads)
-                self._active.pop(queue, None)
+                blocked.append((key, queue))
+                self._reserve(queue, key, now)
+                continue
+            queue.blocked_since = None
+            if has_room:
+                for other_key, other in blocked:
+                    if other_key < key and other.blocked_since is None:
+                        other.blocked_since = now
+                if isinstance(task, Members):
+                    assert place is not None
+                    yield self._some(task, place, governor), governor
+                    continue
+                yield task, governor
+                self._leads(task, governor)
+            else:
+                heapq.heappush(self._parked.setdefault(governor, []), (key, task))
+            heapq.heappop(heap)
+            self._go_on(heads, index, queue)
+
+    def _go_on(self, heads: list[Head], index: int, queue: Queue) -> None:
+        """The head of a queue, the most urgent of `heads`, is another one now."""
+        if queue.heap:
+            heapq.heapreplace(heads, (queue.heap[0][0], index, queue))
+        else:
+            heapq.heappop(heads)
+            self._active.pop(queue, None)
+
+    def _some(self, members: Members, place: int, governor: Governor) -> Members:
+        """As many members as go to a governor at once: with several governors only a part, so that each gets some."""
+        family = members.family
+        end = family.run(place, min(members.stop, place + governor.tasks_max))
+        pool = self._pools[family.request]
+        count = end - place if len(pool) < 2 else -(-(end - place) // (2 * len(pool)))
+        return Members(family, place, place + room_for_many(governor, family.request, family.estimate.us, count))
 
     def _heads(self) -> list[Head]:
         active = self._active
@@ -255,7 +308,7 @@ class LocalityPolicy(SchedulingPolicy):
                 has_room = fits is Room.NOW or (fits is Room.AHEAD and not task.runs_once)
         return best, has_room
 
-    def _least_loaded(self, task: Task, key: int) -> Governor | None:
+    def _least_loaded(self, task: Task | TaskFamily, key: int) -> Governor | None:
         request, us = task.request, task.estimate.us
         pool = self._pools.get(request)
         if pool is None:
@@ -304,7 +357,7 @@ class LocalityPolicy(SchedulingPolicy):
         while parked and len(aside) < PARKED_LOOK:
             entry = heapq.heappop(parked)
             key, task = entry
-            if task.placement is not QUEUED:
+            if isinstance(task, Members) or task.placement is not QUEUED:  # members are never parked
                 continue
             chosen = self._unpark(task, key, governor)
             if chosen is None:
@@ -349,7 +402,7 @@ class LocalityPolicy(SchedulingPolicy):
                             break
                         if task.state is not WAITING or task.governor is not None or not may_follow(task, governor):
                             continue
-                        if governor.follow_work > limit or len(governor.assigned) >= governor.tasks_max:
+                        if governor.follow_work > limit or governor.count >= governor.tasks_max:
                             return
                         if governor in self._reserved and self._keeps_out(governor, urgency(task), task.request):
                             continue
@@ -358,7 +411,7 @@ class LocalityPolicy(SchedulingPolicy):
             frontier.popleft()
         del self._frontier[governor]
 
-    def steals(self, view: ClusterView) -> Iterator[tuple[Governor, list[Task]]]:
+    def steals(self, view: ClusterView) -> Iterator[tuple[Governor, list[Task | Members]]]:
         """Surplus of the governors with most work ahead, for those that are idle."""
         governors = view.governors()
         if len(governors) < 2:
@@ -378,25 +431,55 @@ class LocalityPolicy(SchedulingPolicy):
                 yield victim, tasks
 
 
-def _stealable(victim: Governor, thief: Governor) -> list[Task]:
-    """The tasks last given to `victim` that `thief` could start sooner, about half of what cannot run at once."""
+def _first(heap: list[Entry], members: Members, key: int) -> int | None:
+    """The place of the first member that is ready, if it is as urgent as the entry says, the head of the heap; else the
+    entry is put where it belongs, or taken away."""
+    head, family = members.head(), members.family
+    if head is None:
+        heapq.heappop(heap)
+        return None
+    if isinstance(head, Task):
+        members.start += 1
+        heapq.heapreplace(heap, (urgency_of_member(family, members.start), members))
+        heapq.heappush(heap, (urgency(head), head))
+        return None
+    urgent = urgency_of_member(family, head)
+    if urgent != key:
+        heapq.heapreplace(heap, (urgent, members))
+        return None
+    return head
+
+
+def _stealable(victim: Governor, thief: Governor) -> list[Task | Members]:
+    """What was last given to `victim` and `thief` could start sooner, about half of what cannot run at once."""
     total = victim.total
     scarce = max((name for name in victim.demand if total[name]), key=lambda name: victim.demand[name] / total[name])
     demand, work = victim.demand[scarce], victim.work
     enough = demand - (demand - total[scarce]) / 2
-    tasks: list[Task] = []
-    for task, _ in zip(reversed(victim.assigned), range(victim.tasks_max), strict=False):
-        if task.state is not READY or task.pending or task.placement is not DEMAND or task.nodes > 1:
-            continue
-        units = next((units for name, units in task.request.needs if name == scarce), 0)
+    found: list[Task | Members] = []
+    for one, request, estimate, load in _last_given(victim):
+        units = next((units for name, units in request.needs if name == scarce), 0)
         # What is left must keep the victim busy; and the task must not be drawn back there by its inputs.
-        if not units or demand - units < total[scarce] or room(thief, task.request, task.estimate.us) is not Room.NOW:
+        if not units or demand - units < total[scarce] or room(thief, request, estimate.us) is not Room.NOW:
             continue
-        if transfer_us(thief, heavy_inputs(task)) >= (work - work * total[scarce] / demand) / victim.cpus:
+        heavy = heavy_inputs(one) if isinstance(one, Task) else []
+        if transfer_us(thief, heavy) >= (work - work * total[scarce] / demand) / victim.cpus:
             continue
-        tasks.append(task)
+        found.append(one)
         demand -= units
-        work -= task.load
+        work -= load
         if demand <= enough:
             break
-    return tasks
+    return found
+
+
+def _last_given(victim: Governor) -> Iterator[tuple[Task | Members, ResourceRequest, DurationEstimate, int]]:
+    """Tasks that may be asked back, what they ask for and add to the governor's work: the last ones first."""
+    for task, _ in zip(reversed(victim.assigned), range(victim.tasks_max), strict=False):
+        if task.state is READY and not task.pending and task.placement is DEMAND and task.nodes == 1:
+            yield task, task.request, task.estimate, task.load
+    for family, slot in reversed(victim.shares.items()):
+        share = family.shares[slot]
+        assert share is not None
+        for place in reversed(family.assigned(victim)):
+            yield Members(family, place, place + 1), family.request, family.estimate, share.load // share.count

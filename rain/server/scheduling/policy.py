@@ -6,9 +6,10 @@ A policy is pure, as the core is: it reads records and the time that it is given
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
+from rain.server.records.family import Members
 from rain.server.records.governor import Governor
 from rain.server.records.session import Session
 from rain.server.records.task import Task
@@ -27,6 +28,10 @@ class SchedulingPolicy(Protocol):
     (counts submissions), `rank` (length of the longest chain of tasks that starts with it), `spec.options` (with the
     user's `priority`), `estimate.us` (microseconds that the same code took before), `runs_once` and `placement`; of a
     governor: `id`, `cpus`, `resources`, `assigned` and `host_id`. `ClusterView` answers the rest.
+
+    Tasks of a family (a map, a loop of equal calls) come one by one like all others. A policy that also has a method
+    ``members_ready(members)`` is given those that are ready as one range of a family instead, and may assign parts of
+    it (`rain.server.records.family.Members`); Rain's own does.
 
     What a policy gets wrong harms no one but the sessions concerned: a task that is given to a governor that is not
     here or cannot hold it, or is given twice, fails and says so. A policy that raises is made anew; if that goes on,
@@ -61,7 +66,7 @@ class SchedulingPolicy(Protocol):
     def task_withdrawn(self, task: Task) -> None:
         """A task that was ready cannot run now: it was cancelled, or an input was lost. It may be ready again."""
 
-    def assignments(self, view: ClusterView, now: float) -> Iterable[tuple[Task, Governor]]:
+    def assignments(self, view: ClusterView, now: float) -> Iterable[tuple[Task | Members, Governor]]:
         """What to assign, each ready task at most once.
 
         Each pair is booked before the next is asked for, so that what a generator reads is current. Beside ready
@@ -75,7 +80,7 @@ class SchedulingPolicy(Protocol):
         """
         ...
 
-    def steals(self, view: ClusterView) -> Iterable[tuple[Governor, list[Task]]]:
+    def steals(self, view: ClusterView) -> Iterable[tuple[Governor, Sequence[Task | Members]]]:
         """Tasks to ask back from governors, so that others can have them; asked after all assignments of a turn.
 
         A governor gives back those that have not begun; they become ready again.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from rain.server.graph import Graph
+from rain.server.records.family import TaskFamily
 from rain.server.records.governor import Governor
 from rain.server.records.task import Task
 from rain.server.scheduling import estimates, gaps
@@ -36,17 +37,19 @@ class ClusterView:
         """Those that are kept free for a task on several, as long as that cannot start yet; see `fits_gap`."""
         return self._graph.reserved
 
-    def fits_gap(self, governor: Governor, task: Task, now: float) -> bool:
-        """Whether a task fits on one of `kept_free` beside what is assigned there, and ends before it is needed."""
+    def fits_gap(self, governor: Governor, task: Task | TaskFamily, now: float) -> bool:
+        """Whether a task, or a member of a family, fits on one of `kept_free` beside what is assigned there, and ends
+        before it is needed."""
         graph = self._graph
         left_s = graph.reserved_until - now
         if left_s <= gaps.SLACK_S or not governor.holds(task.request):
             return False
         longest_s = gaps.longest_s(task)
-        return longest_s is not None and longest_s <= left_s and self.room(governor, task) is estimates.Room.NOW
+        return longest_s is not None and longest_s <= left_s and self.room(governor, task) is Room.NOW
 
-    def room(self, governor: Governor, task: Task) -> Room:
-        """Whether a task fits on a governor beside what is assigned there, or ahead of time, or not."""
+    def room(self, governor: Governor, task: Task | TaskFamily) -> Room:
+        """Whether a task, or a member of a family, fits on a governor beside what is assigned there, or ahead of time,
+        or not."""
         return estimates.room(governor, task.request, task.estimate.us)
 
     def wait_us(self, governor: Governor, task: Task) -> float:

@@ -7,6 +7,7 @@ from typing import Any
 from rain.common.ids import ID
 from rain.common.location import Inline, LocalFile
 from rain.common.protocol import messages as m
+from rain.common.protocol.families import assignments
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskInfo, TaskOptions, TaskSpec, TaskSpecInput
 from rain.server.check import check
 from rain.server.core import ServerCore
@@ -57,7 +58,8 @@ class Rig:
             elif isinstance(effect, do.ToGovernor):
                 self.to_governor.setdefault(effect.governor_id, []).append(effect.message)
                 if isinstance(effect.message, m.Assign):
-                    for task in effect.message.tasks:
+                    members = [task for family in effect.message.families for task in assignments(family)]
+                    for task in [*effect.message.tasks, *members]:
                         self.given[(task.spec.id, task.attempt)] = (effect.governor_id, task)
             elif isinstance(effect, do.Logged):
                 self.happened += effect.each()

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from rain.common.ids import ID
 from rain.common.location import Inline, LocalFile, Replica, Replicas, SameAs
-from rain.common.protocol.families import results
 from rain.common.protocol.messages import Finished, GaveBack, ObjectData, OutputResult, Started, Stopped, TaskResult
 from rain.common.spec import ObjectInfo, TaskError, TaskInfo
 from rain.server.core.effects import TasksFinished, TasksStarted
 from rain.server.core.effects import started as started_event
 from rain.server.core.events import AssignmentFailed
-from rain.server.core.lifecycle import earlier
+from rain.server.core.lifecycle import earlier, families
 from rain.server.core.lifecycle.gang_losses import member_ended
 from rain.server.core.lifecycle.recovery import crashed
 from rain.server.core.lifecycle.settle import back, fail
@@ -112,7 +111,7 @@ def gave_back(state: State, governor: Governor, message: GaveBack) -> None:
     """The answer to `TakeBack`; unasked, of what has not begun on a governor that leaves."""
     if governor.state is GovernorState.RETURNING:
         governor.state = GovernorState.REGISTERED
-    _ended_without_result(state, governor, message.tasks, True)
+    _ended_without_result(state, governor, families.given_back(state, governor, message.tasks), True)
 
 
 def _ended_without_result(
@@ -154,7 +153,7 @@ def finished(state: State, governor: Governor, message: Finished) -> None:
     told = len(message.results)
     ended = message.results
     if message.families:
-        ended = [*ended, *(result for family in message.families for result in results(family))]
+        ended = [*ended, *families.ended(state, governor, message.families)]
     good = TasksFinished(governor.id, [])
     for place, result in enumerate(ended):
         session_id, number = result.id

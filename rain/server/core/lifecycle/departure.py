@@ -105,7 +105,7 @@ def go_on(state: State) -> None:
         if leaving is None or governor.state is not GovernorState.DRAINING:
             continue
         _take_note(state, governor, leaving)
-        idle = not (governor.assigned or governor.stopping or governor.hosting or leaving.under_way)
+        idle = not (governor.count or governor.stopping or governor.hosting or leaving.under_way)
         looked = idle and not leaving.left
         if looked:
             _look_through(governor, leaving)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rain.common.ids import ID
 from rain.common.limits import GOVERNOR_LOST_S, POLICY_FAILURES_MAX
 from rain.common.protocol.messages import TakeBack
 from rain.common.spec import TaskError
@@ -20,6 +21,7 @@ from rain.server.core.lifecycle.settle import fail
 from rain.server.core.reporting.explain import asked, cannot_hold
 from rain.server.core.sessions import break_session
 from rain.server.core.state import State
+from rain.server.records.family import AT, FREE, Members, TaskFamily
 from rain.server.records.governor import Governor
 from rain.server.records.resources import ResourceRequest
 from rain.server.records.session import Session
@@ -31,11 +33,11 @@ class PolicyError(Exception):
     """A policy gave what no task can be blamed for."""
 
 
-def schedule(state: State) -> dict[Governor, list[Task]]:
+def schedule(state: State) -> dict[Governor, list[Task | Members]]:
     """Ask the policy what to assign, and book it; returns what each governor gets."""
     state.schedule_due = False
     graph = state.graph
-    given: dict[Governor, list[Task]] = {}
+    given: dict[Governor, list[Task | Members]] = {}
     if graph.waiting_gangs or graph.reserved:
         gangs.place(state)
     reserved = graph.reserved
@@ -45,13 +47,16 @@ def schedule(state: State) -> dict[Governor, list[Task]]:
         return given
     try:
         for task, governor in state.policy.assignments(state.view, state.now):
+            if isinstance(task, Members):
+                given.setdefault(governor, []).extend(_assign_members(state, task, governor))
+                continue
             if (
                 type(task) is not Task
                 or type(governor) is not Governor
                 or task.placement is not QUEUED
                 or governor.state is LOST
                 or not governor.holds(task.request)
-                or len(governor.assigned) >= governor.tasks_max
+                or len(governor.assigned) + governor.members >= governor.tasks_max
             ):
                 error = _error_of(state, task, governor)
                 if error:
@@ -78,6 +83,30 @@ def schedule(state: State) -> dict[Governor, list[Task]]:
     return given
 
 
+def _assign_members(state: State, members: Members, governor: Governor) -> list[Task | Members]:
+    """Book members of a family on a governor; those of which something is to be noted get records of their own."""
+    graph, family = state.graph, members.family
+    count = members.stop - members.start
+    if (
+        type(governor) is not Governor
+        or governor.state is LOST
+        or not governor.holds(family.request)
+        or governor.count + count > governor.tasks_max
+        or not family.states.startswith(bytes((FREE,)) * count, members.start)
+    ):
+        raise PolicyError(f"it gave {members!r} to {governor!r}, which cannot be")
+    if governor not in graph.reserved and graph.assign_members(members, governor):
+        return [members]
+    tasks: list[Task | Members] = []
+    for place in range(members.start, members.stop):
+        task = family.session.families.take(family, place)
+        graph.assign(task, governor)
+        if governor in graph.reserved:
+            graph.backfilled[task] = None
+        tasks.append(task)
+    return tasks
+
+
 def _error_of(state: State, task: Any, governor: Any) -> str:
     """Why a policy's answer cannot be carried out; empty if it can: a waiting task may follow those that it needs."""
     if type(task) is not Task or type(governor) is not Governor:
@@ -98,8 +127,8 @@ def _error_of(state: State, task: Any, governor: Any) -> str:
         return f"{text}but it runs on {task.nodes} governors at once, which is not a policy's business"
     if task.governor is not None:
         return f"{text}but had given it to governor {task.governor.id} before"
-    if len(governor.assigned) >= governor.tasks_max:
-        return f"{text}which has {len(governor.assigned)} tasks already, all that it may have (AHEAD_TASKS_MAX per cpu)"
+    if governor.count >= governor.tasks_max:
+        return f"{text}which has {governor.count} tasks already, all that it may have (AHEAD_TASKS_MAX per cpu)"
     if task.placement is QUEUED:
         return ""
     if task.state is not WAITING:
@@ -121,34 +150,59 @@ def _policy_failed(state: State, error: Exception) -> None:
             f"run: {type(error).__name__}: {error}"
         )
         for session in list(state.graph.sessions.values()):
-            if not session.over and queued_tasks(session):
+            if not session.over and (queued_tasks(session) or queued_families(session)):
                 break_session(state, session, why)
     state.policy_error = None
     try:
         state.policy = state.make_policy()
     except Exception as again:
         state.policy_error = again
-    for session in state.graph.sessions.values():
-        for task in queued_tasks(session):
-            state.tell_policy(state.policy.task_ready, task)
+    offer_all(state)
     state.schedule_due = True
 
 
+def offer_all(state: State) -> None:
+    """Offer all that is ready to a policy that is new."""
+    for session in state.graph.sessions.values():
+        if not state.takes_members:
+            session.families.take_free()
+        for task in queued_tasks(session):
+            state.tell_policy(state.policy.task_ready, task)
+        for family in queued_families(session):
+            for members in family.runs(FREE):
+                state.offer_members(members, anew=True)
+
+
 def queued_tasks(session: Session) -> list[Task]:
-    """The ready tasks of a session that were offered to the policy; costs the size of the session."""
-    return [task for task in session.tasks.values() if task.placement is QUEUED and task.nodes == 1]
+    """The ready tasks of a session that were offered to the policy, but for members of families that have no record of
+    their own; costs the size of the session."""
+    return [task for task in session.tasks.own.values() if task.placement is QUEUED and task.nodes == 1]
+
+
+def queued_families(session: Session) -> list[TaskFamily]:
+    """The families with such members."""
+    return [family for family in session.families.records if FREE in family.states]
 
 
 def steal(state: State) -> None:
     """Ask governors for work that others could do sooner."""
     try:
         for governor, tasks in state.policy.steals(state.view):
-            attempts = [(task.id, task.attempt) for task in tasks if task.governor is governor]
+            attempts = [attempt for task in tasks for attempt in _attempts(task, governor)]
             if attempts and governor.state is GovernorState.REGISTERED:
                 governor.state = GovernorState.RETURNING
                 state.to_governor(governor, TakeBack(attempts))
     except Exception as error:
         _policy_failed(state, error)
+
+
+def _attempts(task: Task | Members, governor: Governor) -> list[tuple[ID, int]]:
+    """The attempts of these that a governor has."""
+    if type(task) is not Members:
+        return [(task.id, task.attempt)] if task.governor is governor else []  # type: ignore[union-attr]
+    family, slot = task.family, governor.shares.get(task.family, -1)
+    there = [place for place in range(task.start, task.stop) if family.states[place] == AT + slot and slot >= 0]
+    return [(family.member_id(place), 1) for place in there]
 
 
 # -- tasks that fit nowhere -----------------------------------------------------------------------
@@ -166,6 +220,8 @@ def fail_infeasible(state: State) -> None:
         for session in graph.sessions.values():
             for task in queued_tasks(session):
                 state.unchecked[task.request] = None
+            for family in queued_families(session):
+                state.unchecked[family.request] = None
     for task in gangs.infeasible(state) if graph.waiting_gangs else ():
         fail(state, task, TaskError("resources", cannot_hold(state, task)))
     if not state.unchecked:
@@ -178,6 +234,8 @@ def fail_infeasible(state: State) -> None:
             infeasible[request] = None
     state.unchecked.clear()
     for session in {request.session: None for request in infeasible}:
+        if any(family.request in infeasible for family in queued_families(session)):
+            session.families.take_free()
         for task in queued_tasks(session):
             if task.request in infeasible and task.unsettled:
                 fail(state, task, TaskError("resources", cannot_hold(state, task)))

@@ -208,6 +208,7 @@ def governor_lost(state: State, governor: Governor, reason: str, absence: Absenc
     """
     graph = state.graph
     charged = governor.leaving is None
+    graph.take_members(governor)
     tasks = list(governor.assigned)
     running = [task.state is RUNNING for task in tasks]
     for task in tasks:

@@ -1,15 +1,17 @@
 """`Retry`: failed tasks run again under the same ids; `Forget`: they will not.
 
 Failed tasks hold their inputs until then; cancelled ones do not, so they can only be run again while these are there,
-or can be made again. Tasks stand in their session in an order in which inputs precede their users.
+or can be made again. Tasks stand in their session in an order in which inputs precede their users; what failed or was
+cancelled has a record of its own.
 """
 
 from __future__ import annotations
 
 from rain.common.ids import ID
 from rain.common.protocol.messages import Done, Forget, Retry
+from rain.server.core.lifecycle.cut import Cut, Refused, check_objects
 from rain.server.core.lifecycle.recovery import revive
-from rain.server.core.lifecycle.submit import Cut, Refused, check_objects, discard_uploads, take_objects
+from rain.server.core.lifecycle.submit import discard_uploads, take_objects
 from rain.server.core.modules import renew
 from rain.server.core.objects import drop_refused, gone, let_go
 from rain.server.core.state import State
@@ -55,7 +57,7 @@ def forget(state: State, client: Client, session: Session, message: Forget) -> N
         return
     state.to_client(client.id, Done(message.request))
     chosen: dict[Task, None] = {}
-    for task in session.tasks.values():
+    for task in session.tasks.own.values():
         if (task.state is FAILED or task.state is CANCELLED) and (
             named is None or task in named or any(producer in chosen for producer in _broken(task))
         ):
@@ -93,7 +95,7 @@ def _chosen(session: Session, ids: list[ID] | None) -> dict[Task, None]:
             _check_retried(task)
             found[task] = None
             stack += _broken(task)
-    for task in session.tasks.values():
+    for task in session.tasks.own.values():
         if task in found or not _follows(task):
             continue
         broken = _broken(task)

@@ -102,7 +102,7 @@ def explain_task(state: State, task: Task) -> str:
             f"first; {len(gang.ready)} of the {len(gang.members)} others are ready for it.{tries}"
         )
     if task.governor is not None:
-        others = len(task.governor.assigned) - 1
+        others = task.governor.count - 1
         return (
             f"Task {task.title} was given to governor {task.governor.id}, where {others} other tasks are; "
             f"it starts there when its inputs have arrived and {asked(task.request)} are free.{tries}"
@@ -184,7 +184,7 @@ def _room(state: State, task: Task) -> str:
             if units
         ]
         leaves = "" if governor.leaving is None else ", and it is leaving"
-        tasks = f"{len(governor.assigned)} tasks{leaves}"
+        tasks = f"{governor.count} tasks{leaves}"
         lines.append(f"  {governor.id}: {', '.join(parts) or 'nothing asked for'}, {tasks}")
     if place:
         lines.append(f"  or on {place}")

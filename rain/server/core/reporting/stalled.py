@@ -6,6 +6,8 @@ from rain.common.limits import STALLED_S
 from rain.common.protocol.messages import SessionUpdate
 from rain.server.core.reporting.explain import all_leave, asked, no_governor, waits_for_gang, waits_for_place
 from rain.server.core.state import State
+from rain.server.records.family import FREE, TaskFamily
+from rain.server.records.governor import Governor
 from rain.server.records.resources import ResourceRequest
 from rain.server.records.session import Session
 from rain.server.records.task import Task
@@ -74,16 +76,19 @@ def _none_fits(state: State, session: Session) -> str:
     """No task of a session is with a governor, and none fits on one; where more are expected such tasks wait."""
     graph = state.graph
     here = graph.governors.values()
-    if session.counts[id(RUNNING)] or any(task.session is session for governor in here for task in governor.assigned):
+    if session.counts[id(RUNNING)] or any(_has_some(governor, session) for governor in here):
         return ""
     if len(here) >= graph.expected:
         return _policy_idles(state, session)
     if not any(request.session is session for request in state.unchecked):
         return ""
-    queued: dict[ResourceRequest, Task] = {}
-    for task in session.tasks.values():
+    queued: dict[ResourceRequest, Task | TaskFamily] = {}
+    for task in session.tasks.own.values():
         if task.placement is QUEUED:
             queued.setdefault(task.request, task)
+    for family in session.families.records:
+        if FREE in family.states:
+            queued.setdefault(family.request, family)
     if not queued or any(governor.can_hold(request) for request in queued for governor in here):
         return ""
     example = next(iter(queued.values()))
@@ -94,12 +99,19 @@ def _none_fits(state: State, session: Session) -> str:
     )
 
 
+def _has_some(governor: Governor, session: Session) -> bool:
+    """Whether tasks of a session are assigned to a governor."""
+    return any(task.session is session for task in governor.assigned) or any(
+        family.session is session for family in governor.shares
+    )
+
+
 def _policy_idles(state: State, session: Session) -> str:
     """All governors are idle and a task is ready that one of them could hold: the policy does not give it."""
     here = state.graph.governors.values()
-    if state.schedule_due or any(governor.assigned or governor.stopping for governor in here):
+    if state.schedule_due or any(governor.count or governor.stopping for governor in here):
         return ""
-    for task in session.tasks.values():
+    for task in session.tasks.own.values():  # a policy that lets families stand together is Rain's own
         if task.placement is QUEUED and task.nodes == 1:
             able = next((governor for governor in state.graph.staying() if governor.can_hold(task.request)), None)
             if able is not None:

@@ -10,11 +10,14 @@ from collections.abc import Sequence
 
 from rain.common.limits import BATCH_BYTES_TARGET, UPDATES_TURN_BYTES_MAX
 from rain.common.location import Inline
+from rain.common.protocol.families import member_outputs, member_spec
 from rain.common.protocol.messages import (
     Assign,
     CancelTasks,
     DropObjects,
     EndSession,
+    FamilyAssignment,
+    FamilyUpdate,
     Node,
     ObjectData,
     ObjectUpdate,
@@ -29,12 +32,14 @@ from rain.server.core.sizes import ITEM_BYTES, info_bytes, spec_bytes
 from rain.server.core.state import State, task_update
 from rain.server.records.client import Client
 from rain.server.records.data_object import Object
+from rain.server.records.family import Members
 from rain.server.records.governor import Governor
 from rain.server.records.session import Session
 from rain.server.records.task import Task
 from rain.server.states import ANNOUNCED, OBJ_FINISHED, STALE, ClientState
 
 BATCH_ITEMS_MAX = 20_000
+MEMBER_BYTES = 8
 _NO_NODES: list[Node] = []
 _NONE_KEPT: list[int] = []
 _FIRST_KEPT = [0]
@@ -51,26 +56,28 @@ def flush_updates(state: State) -> list[tuple[Session, Exception]]:
     if state.holding:
         for ready in [client for client in state.holding if client.state is not ClientState.BEHIND]:
             release(state, ready)
-    tasks, objects = state.task_updates, state.object_updates
-    if not tasks and not objects:
+    tasks, objects, families = state.task_updates, state.object_updates, state.family_updates
+    if not tasks and not objects and not families:
         return []
-    state.task_updates, state.object_updates = [], []
-    by_session: dict[Session, tuple[list[Task], list[Object]]] = {}
+    state.task_updates, state.object_updates, state.family_updates = [], [], []
+    by_session: dict[Session, tuple[list[Task], list[Object], list[FamilyUpdate]]] = {}
+    for session, told in families:
+        by_session.setdefault(session, ([], [], []))[2].append(told)
     for task in tasks:
-        by_session.setdefault(task.session, ([], []))[0].append(task)
+        by_session.setdefault(task.session, ([], [], []))[0].append(task)
         task.update_due = False
     for obj in objects:
-        by_session.setdefault(obj.session, ([], []))[1].append(obj)
+        by_session.setdefault(obj.session, ([], [], []))[1].append(obj)
         obj.update_due = False
     left: dict[Client, float] = {}
     broken = []
-    for session, (session_tasks, session_objects) in by_session.items():
+    for session, (session_tasks, session_objects, session_families) in by_session.items():
         client = session.client
         if session.over or client is None:
             continue
         room = 0 if client.state is ClientState.BEHIND else left.get(client, UPDATES_TURN_BYTES_MAX)
         try:
-            left[client] = room - _send(state, session, session_tasks, session_objects, room)
+            left[client] = room - _send(state, session, session_tasks, session_objects, session_families, room)
         except Exception as error:  # the other sessions' updates must leave
             broken.append((session, error))
     return broken
@@ -82,7 +89,8 @@ def flush_session(state: State, session: Session) -> None:
         release(state, session.client)
     tasks = [task for task in state.task_updates if task.session is session and task.update_due]
     objects = [obj for obj in state.object_updates if obj.session is session and obj.update_due]
-    _send(state, session, tasks, objects)
+    _send(state, session, tasks, objects, [told for other, told in state.family_updates if other is session])
+    state.family_updates = [told for told in state.family_updates if told[0] is not session]
     state.task_updates = [task for task in state.task_updates if task.session is not session]
     state.object_updates = [obj for obj in state.object_updates if obj.session is not session]
     for task in tasks:
@@ -97,7 +105,8 @@ def release(state: State, client: Client) -> None:
         del state.holding[client]
         state.task_updates += client.held_tasks
         state.object_updates += client.held_objects
-        client.held_tasks, client.held_objects = [], []
+        state.family_updates[:0] = client.held_families  # before what came later
+        client.held_tasks, client.held_objects, client.held_families = [], [], []
 
 
 def _hold(state: State, client: Client, tasks: list[Task], objects: list[Object]) -> None:
@@ -111,14 +120,23 @@ def _hold(state: State, client: Client, tasks: list[Task], objects: list[Object]
 
 
 def _send(
-    state: State, session: Session, tasks: list[Task], objects: list[Object], room: float = float("inf")
+    state: State,
+    session: Session,
+    tasks: list[Task],
+    objects: list[Object],
+    families: list[FamilyUpdate],
+    room: float = float("inf"),
 ) -> float:
     """Send updates of these, and hold what `room` bytes have no room for; returns about how many bytes were sent."""
     client = session.client
     if client is None:
         return 0
     client_id = client.id
-    total = size = 0
+    total: float = _send_families(state, session, client, families, room) if families else 0
+    if client.held_families:  # all else is newer than these
+        _hold(state, client, tasks, objects)
+        return total
+    size = 0
     sent: list[ObjectUpdate] = []
     for place, obj in enumerate(objects):
         if total + size > room or not room:
@@ -145,6 +163,27 @@ def _send(
             sent, updates, size = [], [], 0
     if sent or updates:
         state.to_client(client_id, SessionUpdate(session.id, updates, sent))
+    return total + size
+
+
+def _send_families(state: State, session: Session, client: Client, families: list[FamilyUpdate], room: float) -> float:
+    """Send what members of families have come to, and hold what there is no room for; returns about how many bytes."""
+    total = size = 0
+    sent: list[FamilyUpdate] = []
+    for place, told in enumerate(families):
+        if client.held_families or total + size > room or not room:
+            client.held_families += [(session, one) for one in families[place:]]
+            state.holding[client] = None
+            break
+        sent.append(told)
+        size += ITEM_BYTES + 2 * len(told.durations)
+        size += sum(len(column.sizes) + len(column.checksums) + sum(map(len, column.data)) for column in told.outputs)
+        if size > BATCH_BYTES_TARGET:
+            state.to_client(client.id, SessionUpdate(session.id, [], [], None, sent))
+            total += size
+            sent, size = [], 0
+    if sent:
+        state.to_client(client.id, SessionUpdate(session.id, [], [], None, sent))
     return total + size
 
 
@@ -214,13 +253,16 @@ def open_session_on(state: State, session: Session, governor: Governor) -> None:
         send_environment(state, session, governor, 0)
 
 
-def assign(state: State, governor: Governor, tasks: list[Task], nodes: Sequence[Node] = ()) -> None:
+def assign(state: State, governor: Governor, tasks: Sequence[Task | Members], nodes: Sequence[Node] = ()) -> None:
     """Send a governor its new tasks, and the inputs that were not announced to it; `nodes` of a task on several."""
     known = governor.objects
     sent: list[TaskAssignment] = []
     objects: list[ObjectData] = []
     size = 0
     for task in tasks:
+        if isinstance(task, Members):
+            assign_members(state, governor, task)
+            continue
         session = task.session
         open_session_on(state, session, governor)
         if task.spec.environment:
@@ -253,6 +295,35 @@ def assign(state: State, governor: Governor, tasks: list[Task], nodes: Sequence[
             sent, objects, size = [], [], 0
     if sent:
         state.to_governor(governor, Assign(sent, objects))
+
+
+def assign_members(state: State, governor: Governor, members: Members) -> None:
+    """Send a governor members of a family."""
+    family = members.family
+    session, known = family.session, governor.objects
+    open_session_on(state, session, governor)
+    spec = family.spec
+    if spec.environment:
+        send_environment(state, session, governor, spec.environment)
+    objects: list[ObjectData] = []
+    for obj in family.inputs:
+        if known.get(obj, STALE) is STALE:
+            state.graph.add_replica(governor, obj, ANNOUNCED)
+            objects.append(object_data(state, obj))
+    start, size = members.start, 0
+    for place in range(members.start, members.stop):
+        size += MEMBER_BYTES + len(family.args[place])
+        if size > BATCH_BYTES_TARGET or place == members.stop - 1:
+            _send_members(state, governor, Members(family, start, place + 1), objects)
+            start, size, objects = place + 1, 0, []
+
+
+def _send_members(state: State, governor: Governor, members: Members, objects: list[ObjectData]) -> None:
+    family, start = members.family, members.start
+    rank: list[float] = [-family.priority, -1, family.order + start]
+    spec, outputs = member_spec(family.spec, start, b""), member_outputs(family.outputs, start)
+    told = FamilyAssignment(spec, 1, outputs, family.args[start : members.stop], rank, list(family.kept))
+    state.to_governor(governor, Assign([], objects, [told]))
 
 
 def _kept(outputs: Sequence[Object]) -> list[int]:

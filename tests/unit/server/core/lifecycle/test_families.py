@@ -10,10 +10,10 @@ import pytest
 from rain.common.ids import ID
 from rain.common.location import Inline
 from rain.common.protocol import messages as m
-from rain.common.protocol.columns import counts, floats
+from rain.common.protocol.columns import counts, counts_of, floats, floats_of
 from rain.common.protocol.families import is_sound
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskSpec
-from rain.common.states import TaskState
+from rain.common.states import DataObjectState, TaskState
 from tests.unit.server.rig import Rig
 
 replace = msgspec.structs.replace
@@ -72,9 +72,15 @@ def test_members_run_and_finish() -> None:
     rig.turn()
     located = rig.ask(m.Locate, rig.session, [ID(id[0], id[1] + 1) for id in ids])
     assert [one.location for one in located.objects] == [Inline(b"v%d" % place, 9) for place in range(3)]
-    told = {update.id: update for said in rig.to_client if isinstance(said, m.SessionUpdate) for update in said.tasks}
-    assert [told[id].state for id in ids] == [TaskState.FINISHED] * 3
-    assert [told[id].info.duration for id in ids] == [0.5] * 3
+    told = [update for said in rig.to_client if isinstance(said, m.SessionUpdate) for update in said.families]
+    assert [(update.first, update.stride, update.count, update.state) for update in told] == [
+        (ids[0], 2, 3, TaskState.READY),
+        (ids[0], 2, 3, TaskState.FINISHED),
+    ]
+    assert (told[1].governor, told[1].attempts, list(floats_of(told[1].durations))) == ("g:1", 1, [0.5] * 3)
+    column = told[1].outputs[0]
+    assert (column.state, column.data) == (DataObjectState.FINISHED, [b"v0", b"v1", b"v2"])
+    assert (list(counts_of(column.sizes)), list(counts_of(column.checksums))) == ([2] * 3, [9] * 3)
 
 
 def test_families_stand_between_tasks_in_the_order_of_making() -> None:

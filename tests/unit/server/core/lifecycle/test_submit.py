@@ -13,7 +13,7 @@ from rain.common.location import Inline, LocalFile, Upload
 from rain.common.protocol import messages as m
 from rain.common.spec import ObjectSpec, TaskOptions, TaskSpec, TaskSpecInput
 from rain.server.core import events as ev
-from rain.server.core.lifecycle.submit import NUMBERS_MAX
+from rain.server.core.lifecycle.cut import NUMBERS_MAX
 from tests.unit.server.rig import Rig
 
 
