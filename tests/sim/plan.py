@@ -204,14 +204,14 @@ class Graph:
         dice = self.families
         outputs = dice.choice([1, 1, 1, 1, 2, 0])
         pool = [id for id in usable if id not in self.producer or dice.random() < 0.2]
-        inputs = [TaskSpecInput(dice.choice(pool), f"in{i}") for i in range(dice.choice([0, 0, 1, 2])) if pool]
+        inputs = [TaskSpecInput(dice.choice(pool), f"in{i}") for i in range(dice.choice([0, 0, 0, 1, 2])) if pool]
         options = None
         if dice.random() < 0.4:
             never = "never" if dice.random() < 0.3 else ""
             options = TaskOptions(retries=dice.choice([0, 1, 2]), rerun=never, priority=dice.choice([0, 1, -1]))
         asked, function = dice.choice(resources), dice.choice(self.functions)
         kept = [place for place in range(outputs) if dice.random() < 0.5]
-        size = dice.choice([0, 0, 0, MB])
+        size, used = dice.choice([0, 0, 0, MB]), dice.random() < 0.4
         for _ in range(members):
             id = self._id()
             ids = [self._id() for _ in range(outputs)]
@@ -229,7 +229,8 @@ class Graph:
             specs = [ObjectSpec(output, label=f"out{i}") for i, output in enumerate(ids)]
             tasks.append(spec)
             objects.extend(specs)
-            made.extend(ids)
+            if used:
+                made.extend(ids)
             for i in kept:
                 keep.append(ids[i])
                 self.kept[ids[i]] = None
