@@ -370,6 +370,14 @@ class SimClient:
             for update in updates if type(message) in (m.SessionUpdate, m.Updated, m.Attached) else ():
                 if update.id.session_id in known:
                     known[update.id.session_id].hear([update])
+            for told in message.families if type(message) is m.SessionUpdate else ():
+                if told.first.session_id in known:
+                    known[told.first.session_id].hear(
+                        [
+                            m.TaskUpdate(ID(told.first[0], told.first[1] + place * told.stride), told.state)
+                            for place in range(told.count)
+                        ]
+                    )
         self.step(ev.Said(messages))
         if self.world.faulty and self.random.random() < 0.05:
             self.step(ev.Said([message for message in messages if getattr(message, "request", 0)]))  # once more

@@ -43,8 +43,8 @@ class State:
         Those of them that clients are to be told at the end of the turn.
     task_updates, object_updates : list
         What clients are to be notified of at the end of the turn; each item once.
-    family_updates : list of (Session, FamilyUpdate)
-        What they are told of members of families before that.
+    family_updates : list of (Session, FamilyUpdate or Members)
+        What they are told of members of families before that: that they finished, or that they are ready.
     holding : dict of Client to None
         Clients for which updates are gathered instead (`rain.server.core.reporting.updates.release`).
     delayed : list of (float, int, Task)
@@ -146,7 +146,7 @@ class State:
         self.task_updates: list[Task] = []
         self.progress_due: dict[ID, None] = {}
         self.object_updates: list[Object] = []
-        self.family_updates: list[tuple[Session, FamilyUpdate]] = []
+        self.family_updates: list[tuple[Session, FamilyUpdate | Members]] = []
         self.holding: dict[Client, None] = {}
         self.delayed: list[tuple[float, int, Task]] = []
         self.expecting: dict[str, int] = {}
@@ -300,9 +300,3 @@ def internal(error: Exception) -> str:
 def task_update(task: Task) -> TaskUpdate:
     """The present state of a task, for its client."""
     return TaskUpdate(task.id, task.state, task.info, task.error, task.retention is FORGOTTEN)
-
-
-def members_update(members: Members, state: TaskState) -> FamilyUpdate:
-    """That members of a family are in a state, for their client."""
-    family = members.family
-    return FamilyUpdate(family.member_id(members.start), family.stride, members.stop - members.start, state)

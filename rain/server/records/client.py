@@ -11,6 +11,7 @@ from rain.server.states import CLIENTS, ClientState
 
 if TYPE_CHECKING:
     from rain.server.records.data_object import Object
+    from rain.server.records.family import Members
     from rain.server.records.session import Session
     from rain.server.records.task import Task
 
@@ -35,7 +36,7 @@ class Client:
         self.state = ClientState.CURRENT
         self.held_tasks: list[Task] = []
         self.held_objects: list[Object] = []
-        self.held_families: list[tuple[Session, FamilyUpdate]] = []
+        self.held_families: list[tuple[Session, FamilyUpdate | Members]] = []
 
 
 class Reading:

@@ -15,10 +15,10 @@ from rain.server.core.lifecycle.cut import Cut, Refused, check_piece
 from rain.server.core.lifecycle.settle import dependency_error, settle_as
 from rain.server.core.modules import renew
 from rain.server.core.objects import make_ready, release_ephemeral
-from rain.server.core.state import State, members_update
+from rain.server.core.state import State
 from rain.server.records.client import Client
 from rain.server.records.data_object import Object
-from rain.server.records.family import FREE, NEW, TaskFamily
+from rain.server.records.family import FREE, NEW, Members, TaskFamily
 from rain.server.records.session import Session
 from rain.server.records.task import Task
 from rain.server.states import EPHEMERAL, OBJ_FAILED, OBJ_FINISHED, OBJ_UNFINISHED, READY, WAITING
@@ -204,4 +204,4 @@ def _take_family(state: State, session: Session, family: TaskFamily, environment
         obj.needs += family.waiting
     for members in family.runs(FREE):
         state.offer_members(members)
-        state.family_updates.append((session, members_update(members, READY)))
+        state.family_updates.append((session, Members(family, members.start, members.stop)))

@@ -32,11 +32,11 @@ from rain.server.core.sizes import ITEM_BYTES, info_bytes, spec_bytes
 from rain.server.core.state import State, task_update
 from rain.server.records.client import Client
 from rain.server.records.data_object import Object
-from rain.server.records.family import Members
+from rain.server.records.family import AT, FREE, OWN, Members
 from rain.server.records.governor import Governor
 from rain.server.records.session import Session
 from rain.server.records.task import Task
-from rain.server.states import ANNOUNCED, OBJ_FINISHED, STALE, ClientState
+from rain.server.states import ANNOUNCED, OBJ_FINISHED, READY, STALE, ClientState
 
 BATCH_ITEMS_MAX = 20_000
 MEMBER_BYTES = 8
@@ -60,7 +60,7 @@ def flush_updates(state: State) -> list[tuple[Session, Exception]]:
     if not tasks and not objects and not families:
         return []
     state.task_updates, state.object_updates, state.family_updates = [], [], []
-    by_session: dict[Session, tuple[list[Task], list[Object], list[FamilyUpdate]]] = {}
+    by_session: dict[Session, tuple[list[Task], list[Object], list[FamilyUpdate | Members]]] = {}
     for session, told in families:
         by_session.setdefault(session, ([], [], []))[2].append(told)
     for task in tasks:
@@ -124,7 +124,7 @@ def _send(
     session: Session,
     tasks: list[Task],
     objects: list[Object],
-    families: list[FamilyUpdate],
+    families: list[FamilyUpdate | Members],
     room: float = float("inf"),
 ) -> float:
     """Send updates of these, and hold what `room` bytes have no room for; returns about how many bytes were sent."""
@@ -132,7 +132,7 @@ def _send(
     if client is None:
         return 0
     client_id = client.id
-    total: float = _send_families(state, session, client, families, room) if families else 0
+    total: float = _send_families(state, session, client, families, tasks, room) if families else 0
     if client.held_families:  # all else is newer than these
         _hold(state, client, tasks, objects)
         return total
@@ -166,8 +166,19 @@ def _send(
     return total + size
 
 
-def _send_families(state: State, session: Session, client: Client, families: list[FamilyUpdate], room: float) -> float:
-    """Send what members of families have come to, and hold what there is no room for; returns about how many bytes."""
+def _send_families(
+    state: State,
+    session: Session,
+    client: Client,
+    families: list[FamilyUpdate | Members],
+    tasks: list[Task],
+    room: float,
+) -> float:
+    """Send what members of families have come to, and hold what there is no room for; returns about how many bytes.
+
+    Those of which it was to be told that they are ready may have gone on since: one that has a record of its own is
+    added to `tasks`, and of one that has finished it is told in its turn.
+    """
     total = size = 0
     sent: list[FamilyUpdate] = []
     for place, told in enumerate(families):
@@ -175,6 +186,11 @@ def _send_families(state: State, session: Session, client: Client, families: lis
             client.held_families += [(session, one) for one in families[place:]]
             state.holding[client] = None
             break
+        if isinstance(told, Members):
+            ready = _ready(told, tasks)
+            sent += ready
+            size += ITEM_BYTES * len(ready)
+            continue
         sent.append(told)
         size += ITEM_BYTES + 2 * len(told.durations)
         size += sum(len(column.sizes) + len(column.checksums) + sum(map(len, column.data)) for column in told.outputs)
@@ -185,6 +201,27 @@ def _send_families(state: State, session: Session, client: Client, families: lis
     if sent:
         state.to_client(client.id, SessionUpdate(session.id, [], [], None, sent))
     return total + size
+
+
+def _ready(members: Members, tasks: list[Task]) -> list[FamilyUpdate]:
+    family = members.family
+    states, own = family.states, family.session.tasks.own
+    found: list[FamilyUpdate] = []
+    known: set[Task] = set()
+    place = members.start
+    while place < members.stop:
+        end = family.run(place, members.stop)
+        state = states[place]
+        if state == FREE or state >= AT:
+            found.append(FamilyUpdate(family.member_id(place), family.stride, end - place, READY))
+        elif state == OWN:
+            known = known or set(tasks)
+            for number in range(family.number(place), family.number(end), family.stride):
+                task = own.get(number)
+                if task is not None and task not in known:
+                    tasks.append(task)
+        place = end
+    return found
 
 
 def update_bytes(task: Task) -> int:
