@@ -343,6 +343,7 @@ class SimServer:
                 side.heard_at = self.world.clock.now
                 side.resume(peer.channel.received)
                 peer.resume(side.channel.received)
+                conversation.welcomed = True
                 self.commit()
 
     def _replayed(self, count: int, snapshot: int = 0) -> Process:
