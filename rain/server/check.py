@@ -213,7 +213,7 @@ def _check_tasks(graph: Graph, session: Session, books: _Books) -> None:
         assigned[estimate] = assigned.get(estimate, 0) + shared
         if not over:
             _check_family(graph, family)
-            for obj in family.inputs:
+            for obj in family.inputs if family.waiting else ():
                 books.unsettled[obj] = books.unsettled.get(obj, 0) + family.waiting
     for number, task in session.tasks.own.items():
         state, estimate, retention = task.state, task.estimate, task.retention

@@ -90,6 +90,7 @@ def _assign_members(state: State, members: Members, governor: Governor) -> list[
     if (
         type(governor) is not Governor
         or governor.state is LOST
+        or not governor.takes_work
         or not governor.holds(family.request)
         or governor.count + count > governor.tasks_max
         or not family.states.startswith(bytes((FREE,)) * count, members.start)
