@@ -11,7 +11,7 @@ and to drop, then what to run.
 
 The parts: `sessions` (clients come and go, sessions open and end), `attach`, `commands`, `queries`, `modules` (paths
 and sources of users' code), `objects` (which objects are needed; lineage), `demand` (places that pools may bring, and
-the work for them). In `lifecycle`: `cut` and `submit`, `families` (members without records of their own), `placing` (the
+the work for them). In `lifecycle`: `cut`, `submit`, `families` (members that have no records), `placing` (the
 scheduling policy is asked), `attempts` (their starts and results), `settle` (failure and cancellation spread),
 `recovery` (governors and replicas that are lost), `succession` (their objects come back with others), `departure`
 (governors that leave on purpose), `gangs` and `gang_losses` (tasks on several governors), `retry`. In `reporting`:
