@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from rain.common.states import TaskState as TaskState
     from rain.executor.context import Context as Context
     from rain.executor.context import current_task as current_task
+    from rain.interfaces.dask import dask_get as dask_get
     from rain.objects.data_instance import DataInstance as DataInstance
 else:
     __getattr__, __dir__, __all__ = offered(__name__)

@@ -230,6 +230,8 @@ SHARED_ARRAY_BYTES_MIN = 256 * KIB
 """Arrays of at least this size among the arguments of an executor's or joblib's calls are sent once for all of them."""
 SHARED_ARRAY_SAMPLE_BYTES = 4 * KIB
 """So much of such an array is compared before it is taken for the one that was sent for the call of joblib."""
+INTERFACE_SESSION_TASKS_MAX = 100_000
+"""A session in which graphs of Dask run has another one in its place after so many tasks."""
 RESULT_LOADERS_MAX = 4
 """Threads of an executor that read results from other hosts."""
 JSON_CHECKED_BYTES_MAX = 4 * MIB

@@ -27,7 +27,7 @@ from rain.client.functions.pickling import (
 )
 from rain.client.functions.results import Results
 from rain.client.handles import inside, record_of
-from rain.client.operations.constant_values import gathered
+from rain.client.operations.constant_values import encoded, gathered
 from rain.client.plain.callables import Called, taken_apart
 from rain.client.plain.function import PlainFunction
 from rain.client.task import Task
@@ -75,11 +75,21 @@ class Calls:
         self._sources: OrderedDict[int, Source] = OrderedDict()
 
     def task(
-        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], name: str | None = None
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        name: str | None = None,
+        kept: bool = True,
     ) -> Task[Any]:
         """A task that calls `function`; data objects, tasks and futures among the arguments arrive as their values.
 
-        Its output is kept as long as there is a handle of it.
+        Parameters
+        ----------
+        name : str, optional
+            The function's if not given.
+        kept : bool
+            Whether its output is kept as long as there is a handle of it.
 
         Raises
         ------
@@ -108,7 +118,7 @@ class Calls:
             options,
             function_constant(self.session, payload),
         )
-        record_of(task).outputs[0].kept = True
+        record_of(task).outputs[0].kept = kept
         if not remembered:
             source.forget()
         return task
@@ -154,6 +164,21 @@ class Calls:
         if names and elsewhere:
             inside(self.session).surroundings.need(names)
         return data, sources_of(files, elsewhere) if files else []
+
+    def constant(self, value: Any) -> DataObject:
+        """A value for several tasks of the next submit; the server drops it with the last of them.
+
+        Raises
+        ------
+        RainException
+            If it cannot be pickled.
+        """
+        constant = make_constant(
+            self.session, "value", "cloudpickle", encoded(value, "cloudpickle", inside(self.session).connection.room)
+        )
+        record = record_of(constant)
+        record.hidden = record.ephemeral = True
+        return constant
 
     def _as_constant(self, data: bytes, objects: dict[DataObject, Any]) -> bytes:
         """Large arguments travel as an object of their own, which the server drops with the task; gives a pickle that

@@ -34,7 +34,7 @@ from rain.common.limits import RESULT_LOADERS_MAX
 from rain.common.location import Inline, file_on
 from rain.common.states import TaskState
 from rain.interfaces.calls import Calls
-from rain.interfaces.futures import RainFuture, exception_of, lost, output_record, refusal
+from rain.interfaces.futures import RainFuture, exception_of, loaded_value, lost, output_record, refusal
 
 if TYPE_CHECKING:
     from rain.client.session import Session
@@ -224,7 +224,7 @@ class Dispatcher:
         obj = future.task.output
         try:
             found = obj.fetch() if elsewhere else instance(self.session, obj)
-            value = found.get_bytes() if found.content_type is None else found.load()
+            value = loaded_value(found)
         except BaseException as error:  # of a class of the user's that cannot be unpickled here, for instance
             future.set_exception(error)
         else:

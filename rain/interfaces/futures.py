@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rain.client.session import Session
     from rain.client.task import Task
     from rain.interfaces.dispatcher import Dispatcher
+    from rain.objects.data_instance import DataInstance
 
 
 class ExecutorLost(SessionException, concurrent.futures.BrokenExecutor):
@@ -71,9 +72,9 @@ class RainFuture(concurrent.futures.Future[Any]):
 
 
 def exception_of(session: Session, record: TaskRecord) -> BaseException:
-    """The exception that the failed task `record` raised, with what Rain knows of it as its cause; only the latter
-    where the task raised none that can be rebuilt and raised here."""
-    told = failure(session, record)
+    """The exception because of which `record` failed, whose cause is what Rain knows of the task that raised it; only
+    that where the exception cannot be rebuilt and raised here."""
+    told = failure(session, inside(session).mirror.root_of(record))
     original, told.__cause__ = told.__cause__, None
     if isinstance(told, TaskCancelled) or not isinstance(original, Exception):
         return told
@@ -99,3 +100,8 @@ def refusal(session: Session, record: TaskRecord) -> TaskException:
 def output_record(task: Task[Any]) -> Any:
     """The record of a call's only output."""
     return record_of(task).outputs[0]
+
+
+def loaded_value(found: DataInstance) -> Any:
+    """The value of a call's output."""
+    return found.get_bytes() if found.content_type is None else found.load()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import weakref
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,8 @@ def client_in_use() -> Client:
         If there is none and none can be made.
     """
     global _own
+    if in_task():
+        raise RainException("a task makes no tasks: inside of one no client is used or made")
     try:
         client = get_active_session().client
     except RainException:
@@ -56,3 +59,8 @@ def dispatcher(client: Client, name: str, options: Mapping[str, Any]) -> Dispatc
 def cpus_of(client: Client) -> float:
     """How many cpus the governors of a client's server have."""
     return float(sum(governor["cpus"] for governor in client._brief_info()["governors"]))
+
+
+def in_task() -> bool:
+    """Whether this process is an executor that runs a task."""
+    return bool(getattr(sys.modules.get("rain.executor.loop"), "serving", False))  # not imported: clients have none

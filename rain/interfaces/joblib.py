@@ -27,7 +27,7 @@ from joblib.parallel import (
 from rain.client.operations.operation import block
 from rain.client.operations.session_operations import cancel
 from rain.common.errors import RainException, RainWarning
-from rain.interfaces.home import client_in_use, cpus_of, dispatcher
+from rain.interfaces.home import client_in_use, cpus_of, dispatcher, in_task
 
 if TYPE_CHECKING:
     from rain.client.client import Client
@@ -90,7 +90,7 @@ class RainBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
         self, n_jobs: int = 1, parallel: Any = None, prefer: Any = None, require: Any = None, **_: Any
     ) -> int:
         """Make ready for a call of `joblib.Parallel`; gives how many calls run at a time."""
-        if _in_task():  # a task makes no tasks
+        if in_task():  # a task makes no tasks
             raise FallbackToBackend(ThreadingBackend(nesting_level=self.nesting_level))
         if require == "sharedmem":
             warnings.warn(
@@ -219,8 +219,3 @@ def _name(items: Any) -> str:
     for name in ("function", "func", "__wrapped__"):  # scikit-learn's wrapper, partials, decorated ones
         function = getattr(function, name, function)
     return getattr(function, "__name__", type(function).__name__)
-
-
-def _in_task() -> bool:
-    """Whether this process is an executor that runs a task."""
-    return bool(getattr(sys.modules.get("rain.executor.loop"), "serving", False))  # not imported: clients have none

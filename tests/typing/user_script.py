@@ -45,6 +45,7 @@ from rain import (
     TaskState,
     blob,
     current_task,
+    dask_get,
     directory,
     get_active_session,
     pickled,
@@ -416,6 +417,10 @@ def states(task: Task, obj: DataObject) -> bool:
     if obj.state in (DataObjectState.UNFINISHED, DataObjectState.REMOVED) or obj.data_type is DataType.DIRECTORY:
         return False
     return task.state is TaskState.FINISHED and obj.state is DataObjectState.FINISHED
+
+
+def collections(client: Client) -> None:
+    assert_type(dask_get({"one": 1}, ["one"], client=client, cpus=2), Any)
 
 
 def failures(session: Session) -> None:

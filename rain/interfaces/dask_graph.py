@@ -1,0 +1,131 @@
+"""Graphs of Dask as tasks are made of them: its own nodes, those only that are needed, in an order to run in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from dask import order
+from dask._task_spec import Alias, DataNode, GraphNode, convert_legacy_graph, cull
+from dask.utils import ensure_dict
+
+
+class Chain(NamedTuple):
+    """Nodes that are one task: each but the last is needed by the next one only.
+
+    Attributes
+    ----------
+    nodes : list of (key, GraphNode)
+    needs : list of key
+        What they need of others.
+    """
+
+    nodes: list[tuple[Any, GraphNode]]
+    needs: list[Any]
+
+
+class Prepared:
+    """A graph, ready to be made tasks of.
+
+    Parameters
+    ----------
+    graph : mapping
+        Of Dask, of any of its kinds.
+    keys : sequence of key
+        What is asked for.
+    fuse : bool
+        Whether nodes are joined to chains of more than one.
+
+    Attributes
+    ----------
+    data : dict of key to any
+        The values that the graph brings along.
+    aliases : dict of key to key
+        Other names of nodes and data: the last name, of a node or of data.
+    chains : dict of key to Chain
+        By the key of the last node; each after those that it needs.
+
+    Raises
+    ------
+    KeyError
+        If a key is not in the graph.
+    """
+
+    def __init__(self, graph: Any, keys: Sequence[Any], fuse: bool) -> None:
+        if hasattr(graph, "__dask_graph__"):  # an expression
+            graph = graph.__dask_graph__()
+        nodes = convert_legacy_graph(ensure_dict(graph))
+        for key in keys:
+            if key not in nodes:
+                raise KeyError(key)
+        nodes = cull(nodes, list(dict.fromkeys(keys)))
+        self.data = {key: node.value for key, node in nodes.items() if isinstance(node, DataNode)}
+        self.aliases = {key: _last(nodes, key) for key, node in nodes.items() if isinstance(node, Alias)}
+        rank = order.order(nodes)
+        calls = [key for key in sorted(nodes, key=rank.__getitem__) if not isinstance(nodes[key], Alias | DataNode)]
+        self.chains: dict[Any, Chain] = {}
+        self._join(nodes, calls, {self.known_as(key) for key in keys} if fuse else set(calls))
+
+    def known_as(self, key: Any) -> Any:
+        """The key of the node or the data that `key` stands for."""
+        return self.aliases.get(key, key)
+
+    def used(self) -> dict[Any, int]:
+        """By how many chains each key is needed."""
+        count: dict[Any, int] = {}
+        for chain in self.chains.values():
+            for key in chain.needs:
+                count[key] = count.get(key, 0) + 1
+        return count
+
+    def _join(self, nodes: dict[Any, GraphNode], calls: list[Any], alone: set[Any]) -> None:
+        """Make chains of `calls`; those of `alone` end one."""
+        needs = {key: list(dict.fromkeys(map(self.known_as, nodes[key].dependencies))) for key in calls}
+        users: dict[Any, int] = {}
+        for key in calls:
+            for need in needs[key]:
+                users[need] = users.get(need, 0) + 1
+        # An alias that is a name in a node of a chain has to be found there under that name.
+        renamed = set(self.aliases.values())
+        for key in calls:
+            made = [need for need in needs[key] if need not in self.data]
+            before = made[0] if len(made) == 1 else None
+            joined = (
+                before is not None
+                and users[before] == 1
+                and before not in alone
+                and before not in renamed
+                and not getattr(nodes[before], "block_fusion", False)
+                and not getattr(nodes[key], "block_fusion", False)
+            )
+            if joined:
+                chain = self.chains.pop(before)
+                chain.nodes.append((key, nodes[key]))
+                chain.needs.extend(need for need in needs[key] if need != before and need not in chain.needs)
+                self.chains[key] = chain
+            else:
+                self.chains[key] = Chain([(key, nodes[key])], needs[key])
+
+
+def _last(nodes: Mapping[Any, GraphNode], key: Any) -> Any:
+    node = nodes.get(key)
+    while isinstance(node, Alias):
+        key = node.target
+        node = nodes.get(key)
+    return key
+
+
+def wanted_keys(keys: Any) -> Iterator[Any]:
+    """The keys in nested lists of keys."""
+    if isinstance(keys, list):
+        for key in keys:
+            yield from wanted_keys(key)
+    else:
+        yield keys
+
+
+def as_asked(keys: Any, values: Mapping[Any, Any]) -> Any:
+    """The values in the places of the keys; lists become tuples, as Dask's own schedulers give them."""
+    if isinstance(keys, list):
+        return tuple(as_asked(key, values) for key in keys)
+    return values[keys]
