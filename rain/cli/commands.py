@@ -194,7 +194,8 @@ def _choose_governors(
         options.hosts = nodes.parse_host_file(_text_of(host_file))
     elif autoconf is not None:
         options.engine = engine_of(autoconf)
-        options.hosts = list(options.engine.hosts(os.environ))
+        options.numbers = options.engine.hosts(os.environ)
+        options.hosts = list(options.numbers)
     elif on is None:
         options.cpus = ["detect"]
 

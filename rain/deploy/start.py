@@ -54,6 +54,8 @@ class StartOptions:
         Of each governor on this machine, as ``--cpus`` takes it.
     hosts : list of str
         Hosts of further governors, one on each, started over ssh. This machine among them is served directly.
+    numbers : dict of str to int
+        By host, what `engine` calls it.
     engine : Engine or None
         That of the batch job whose hosts they are, which starts governors there by its own means instead.
     listen, http_listen : str
@@ -86,6 +88,7 @@ class StartOptions:
 
     cpus: list[str] = field(default_factory=list)
     hosts: list[str] = field(default_factory=list)
+    numbers: dict[str, int] = field(default_factory=dict)
     engine: Engine | None = None
     listen: str = ""
     http_listen: str = ""
@@ -362,7 +365,7 @@ def _step(
     if options.remote_init:
         line = f"{options.remote_init} && {line}"
     log = os.path.join(logdir, f"governor-{host}.log")
-    words = options.engine.step(host, options.hosts.index(host), line)
+    words = options.engine.step(host, options.numbers[host], line)
     token = credentials.token("governor")
     return Program(f"governor-{host}", words[1:], log, words[:1], restart=True, leaves=True, stdin=token, remote=True)
 

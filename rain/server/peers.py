@@ -160,7 +160,7 @@ class Peers:
             kept.append(Kept(number, conversation.pool, conversation.address, conversation.peer, memory))
         return Image(
             self.machine.core.state, self.machine.memory(), kept, self._salts, events,
-            time.time() - self.recorder.now(), address, folders, hands.followed,
+            time.time() - self.recorder.now(), address, folders, hands.followed, hands.parted,
         )  # fmt: skip
 
     def uploaded(self, conversation: str, name: str) -> None:
@@ -371,12 +371,14 @@ class _ChildsHands:
 
     def __init__(self) -> None:
         self.followed: list[tuple[FollowUp, int]] = []
+        self.parted: dict[int, str] = {}
 
     def send(self, conversation: int, message: Any) -> None: ...
 
     def close(self, conversation: int, reason: str) -> None: ...
 
-    def part(self, conversation: int, reason: str) -> None: ...
+    def part(self, conversation: int, reason: str) -> None:
+        self.parted[conversation] = reason
 
     def perform(self, effect: do.Effect) -> None: ...
 

@@ -151,6 +151,7 @@ class Replay:
         for pool, salt in image.salts.items():
             self._peers.perform(do.AllowPool(pool, salt))
         self._followed = list(image.followed)
+        self._parted = dict(image.parted)
         now = machine.now
         self._begun(Begun(now, image.wall + now, image.events, image.address, image.folders))
 

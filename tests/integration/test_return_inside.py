@@ -107,6 +107,25 @@ def test_a_full_disk_refuses_new_work_and_loses_nothing(place: Place, monkeypatc
         assert [found.name for found in client.sessions()] == ["full"]
 
 
+def test_a_peer_that_cannot_be_told_something_is_let_go_also_after_a_death(place: Place) -> None:
+    """The message waited when an image was written, and it is found in the image's process that it cannot be sent."""
+    place.start()
+    with connected(place) as client:
+        session = client.new_session("lost")
+
+        def last_moment() -> None:
+            assert place.server is not None
+            server: Any = place.server
+            (sender,) = server._peers._senders.values()
+            sender._waiting.append(object())
+            server._snapshots.last()
+            server.close()
+
+        place.do(last_moment)
+        place.start()
+        until(lambda: not session.active, "it is told that it is over")
+
+
 def test_another_version_brings_sessions_back_and_lets_peers_begin_anew(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -236,8 +236,7 @@ class Connection:
     def warn_of_libraries(self) -> None:
         """Warn the user's thread of libraries that are other ones on other hosts; once of each."""
         if self.has_other_hosts and self.core.libraries:
-            with self.lock:
-                text = self.libraries.warning(self.core.libraries)
+            text = self.libraries.warning(self.core.libraries)  # it reads files, so not with the lock
             if text:
                 warn(text)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
+import threading
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -133,6 +134,8 @@ class LibraryComparison:
     """What this process has imported beside what governors on other hosts have: each difference is said once."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._versions: dict[str, str] = {}  # of what was imported: those do not change any more
         self._compared: tuple[Mapping[str, GovernorLibraries], list[str]] | None = None
         self._said: set[Difference] = set()
 
@@ -144,12 +147,20 @@ class LibraryComparison:
         told : mapping of str to GovernorLibraries
             Another one for each news (`ClientCore.libraries`).
         """
+        with self._lock:
+            return self._warning(told)
+
+    def _warning(self, told: Mapping[str, GovernorLibraries]) -> str:
         imported = [library for module, library in LIBRARIES.items() if module in sys.modules]
         if self._compared is not None and self._compared[0] is told and self._compared[1] == imported:
             return ""
         self._compared = (told, imported)
         others = [governor for governor in told.values() if governor.host_id != host_id()]
-        found = differing_hosts(installed_versions(names=imported), others) if others else {}
+        unknown = [library for library in imported if library not in self._versions] if others else []
+        if unknown:
+            self._versions |= installed_versions(names=unknown)
+        here = {library: self._versions[library] for library in imported if library in self._versions}
+        found = differing_hosts(here, others)
         new = {difference: hosts for difference, hosts in found.items() if difference not in self._said}
         if not new:
             return ""

@@ -61,6 +61,12 @@ class Slurm:
                     f"{argument}: squeue and scancel would not look there; name the cluster by the variable "
                     "SLURM_CLUSTERS, which all of Slurm's commands heed"
                 )
+        clusters = os.environ.get("SLURM_CLUSTERS") or os.environ.get("SBATCH_CLUSTERS", "")
+        if "," in clusters or clusters.strip() == "all":
+            raise RainException(
+                f"SLURM_CLUSTERS is {clusters!r}: jobs of several clusters can have the same number, and another job "
+                "than Rain's could be ended; name the one cluster that is meant"
+            )
         return ["sbatch", *order.arguments, path]
 
     def submitted(self, output: str, elements: int) -> list[str]:
@@ -74,7 +80,7 @@ class Slurm:
     def shown(self, output: str) -> dict[str, Job]:
         jobs = {}
         for line in output.splitlines():
-            if not line.strip() or line.startswith("CLUSTER: "):  # SLURM_CLUSTERS names several
+            if not line.strip() or line.startswith("CLUSTER: "):  # where SLURM_CLUSTERS names it
                 continue
             parts = [part.strip() for part in line.split("|", 4)]
             if len(parts) != len(_COLUMNS):

@@ -61,9 +61,22 @@ class Image:
         Of large constants.
     followed : list of (event, int)
         `Followed` that are due.
+    parted : dict of int to str
+        Conversations that are to end, and why: what was to be said in them cannot be sent.
     """
 
-    __slots__ = ("address", "conversations", "events", "folders", "followed", "machine", "salts", "state", "wall")
+    __slots__ = (
+        "address",
+        "conversations",
+        "events",
+        "folders",
+        "followed",
+        "machine",
+        "parted",
+        "salts",
+        "state",
+        "wall",
+    )
 
     def __init__(
         self,
@@ -76,6 +89,7 @@ class Image:
         address: str,
         folders: list[str],
         followed: list[tuple[FollowUp, int]],
+        parted: dict[int, str],
     ) -> None:
         self.state = state
         self.machine = machine
@@ -86,6 +100,7 @@ class Image:
         self.address = address
         self.folders = folders
         self.followed = followed
+        self.parted = parted
 
 
 _FOLLOW_UPS = (

@@ -251,3 +251,13 @@ def test_jobs_go_to_the_cluster_in_which_they_are_looked_for(argument: str, monk
     monkeypatch.setenv("SBATCH_CLUSTERS", "c2")
     monkeypatch.delenv("SLURM_CLUSTERS", raising=False)
     assert engine_environment()["SLURM_CLUSTERS"] == "c2"
+
+
+@pytest.mark.parametrize("variable", ["SLURM_CLUSTERS", "SBATCH_CLUSTERS"])
+@pytest.mark.parametrize("clusters", ["c1,c2", "all"])
+def test_several_clusters_are_refused(variable: str, clusters: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A number may be another job's in the other cluster, and scancel ends both."""
+    monkeypatch.delenv("SLURM_CLUSTERS", raising=False)
+    monkeypatch.setenv(variable, clusters)
+    with pytest.raises(RainException, match="jobs of several clusters can have the same number"):
+        Slurm().submit(Order(1), "/script")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from rain.cli.commands import _choose_governors
 from rain.common.errors import RainException
 from rain.deploy.engines import engine_of
 from rain.deploy.engines.slurm import expand_nodes
+from rain.deploy.start import StartOptions
 
 
 @pytest.mark.parametrize(
@@ -44,3 +46,14 @@ def test_batch_systems(tmp_path):
         engine_of("slurm").hosts({})
     with pytest.raises(RainException, match="no engine 'lsf'; known are sge, pbs, slurm"):
         engine_of("lsf")
+
+
+def test_rain_start_knows_hosts_by_the_numbers_of_the_engine(tmp_path, monkeypatch):
+    """PBS counts lines, of which a host has one for each of its processes."""
+    nodes = tmp_path / "nodes"
+    nodes.write_text("n1\nn1\nn2\nn1\nn3\n")
+    monkeypatch.setenv("PBS_NODEFILE", str(nodes))
+    options = StartOptions()
+    _choose_governors(options, None, None, None, "pbs", None)
+    assert options.hosts == ["n1", "n2", "n3"]
+    assert options.numbers == {"n1": 0, "n2": 2, "n3": 4}

@@ -8,7 +8,15 @@ import pytest
 
 from rain import Session, TaskException, remote
 from rain.client.report import libraries
-from rain.client.report.libraries import Difference, advice, differences, differing_hosts, named, table
+from rain.client.report.libraries import (
+    Difference,
+    LibraryComparison,
+    advice,
+    differences,
+    differing_hosts,
+    named,
+    table,
+)
 from rain.common.errors import RainWarning
 from rain.common.limits import LIBRARIES_SHOWN_MAX
 from rain.common.protocol.messages import GovernorLibraries, LibrariesThere
@@ -124,3 +132,19 @@ def test_a_failed_task_tells_of_the_versions(session: Session, link: FakeLink) -
     link.fail(task, TaskError("exception", "ModuleNotFoundError: No module named 'numpy._core'"), governor="far:1")
     with pytest.raises(TaskException, match=r"numpy is [\d.]+ here and 0.1 on far, where the task ran"):
         task.wait()
+
+
+def test_folders_are_read_once_for_each_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each news of a governor compares again, with what is known of this process."""
+    asked: list[list[str]] = []
+
+    def installed(names: list[str]) -> dict[str, str]:
+        asked.append(names)
+        return {name: "1" for name in names if name != "numpy"}
+
+    monkeypatch.setattr(libraries, "LIBRARIES", {"re": "re-lib", "sys": "numpy", "threading": "pandas"})
+    monkeypatch.setattr(libraries, "installed_versions", installed)
+    comparison = LibraryComparison()
+    assert "pandas" in comparison.warning({"far:1": FAR})
+    assert comparison.warning({"far:1": FAR, "far:2": FAR}) == ""
+    assert asked == [["re-lib", "numpy", "pandas"], ["numpy"]], "what has no version may get one"
