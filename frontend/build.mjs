@@ -166,7 +166,6 @@ mkdirSync(OUT, { recursive: true });
 const out = (file) => join(OUT, file);
 await esbuild.build({ ...common, entryPoints: ["src/loader.ts"], format: "esm", outfile: out("loader.js") });
 await esbuild.build({ ...common, entryPoints: ["src/app.ts"], format: "esm", outfile: out("app.js") });
-await esbuild.build({ ...common, entryPoints: ["src/report/main.tsx"], format: "iife", outfile: out("report.js") });
 await esbuild.build({
   ...common,
   entryPoints: ["src/graph/worker.ts"],
@@ -176,7 +175,7 @@ await esbuild.build({
   define: { XMLHttpRequest: "undefined", "globalThis.XMLHttpRequest": "undefined", fetch: "undefined" },
 });
 writeFileSync(out("LICENSES.txt"), licences());
-const built = ["app.js", "graphviz.js", "loader.js", "report.js"].map((file) => [
+const built = ["app.js", "graphviz.js", "loader.js"].map((file) => [
   file,
   createHash("sha256").update(readFileSync(out(file))).digest("hex"),
 ]);

@@ -26,8 +26,8 @@ def build() -> str:
 
 @functools.cache
 def report_script() -> str:
-    """The program in the file of a report."""
-    return (FOLDER / "report.js").read_text(encoding="utf-8")
+    """The program in the file of a report, which is that of the notebook: it looks on which page it is."""
+    return (FOLDER / "app.js").read_text(encoding="utf-8")
 
 
 def asset(name: object) -> bytes:

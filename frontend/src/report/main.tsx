@@ -17,7 +17,8 @@ async function read(): Promise<Report> {
   return (await new Response(stream).json()) as Report;
 }
 
-async function show(): Promise<void> {
+// Shows the report whose page this is.
+export async function showReport(): Promise<void> {
   const host = document.getElementById("rain-report");
   if (!host) return;
   const report = await read();
@@ -42,4 +43,3 @@ async function show(): Promise<void> {
   document.body.classList.add("shown");
 }
 
-void show();

@@ -80,14 +80,14 @@ def page(report: Report, data: bytes, script: str, hide: Callable[[Any], Any]) -
     title = _text(f"{name} · a report of Rain")
     body = "\n".join(_body(report, name, hide))
     return (
-        f'{MARK}<html lang="en"><head><meta charset="utf-8">\n'
+        f'{MARK}<html lang="en" data-rain="report"><head><meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="referrer" content="no-referrer">\n'
         f"<title>{title}</title>\n<style>{STYLE}</style></head>\n<body>\n{body}\n"
         '<div class="live" id="rain-report"></div>\n'
         f'<script type="application/octet-stream" id="rain-data">{packed}</script>\n'
-        f"<script>{script}</script>\n</body></html>\n"
+        f'<script type="module">{script}</script>\n</body></html>\n'
     )
 
 

@@ -15,11 +15,10 @@ import rain
 
 STATIC = Path(rain.__file__).parent / "notebook" / "static"
 FRONTEND = Path(rain.__file__).parent.parent / "frontend"
-BUILT = ("app.js", "graphviz.js", "loader.js", "report.js")
+BUILT = ("app.js", "graphviz.js", "loader.js")
 
 LOADER_BYTES_MAX = 4_000
 APP_BYTES_MAX = 250_000
-REPORT_BYTES_MAX = 250_000
 STATIC_BYTES_MAX = 1_700_000
 
 
@@ -48,7 +47,6 @@ def test_built_from_the_present_sources() -> None:
 def test_small() -> None:
     assert (STATIC / "loader.js").stat().st_size < LOADER_BYTES_MAX
     assert (STATIC / "app.js").stat().st_size < APP_BYTES_MAX
-    assert (STATIC / "report.js").stat().st_size < REPORT_BYTES_MAX
     assert sum(path.stat().st_size for path in STATIC.iterdir()) < STATIC_BYTES_MAX
 
 
@@ -75,7 +73,7 @@ def test_nothing_is_fetched(name: str) -> None:
     assert all(address.startswith("http://www.w3.org/") for address in addresses), addresses
 
 
-@pytest.mark.parametrize("name", ["app.js", "loader.js", "report.js"])
+@pytest.mark.parametrize("name", ["app.js", "loader.js"])
 def test_nothing_becomes_markup_or_program(name: str) -> None:
     text = (STATIC / name).read_text(encoding="utf-8")
     makers = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|createContextualFragment|DOMParser"
