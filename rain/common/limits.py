@@ -275,6 +275,8 @@ AHEAD_TASKS_MAX = 512
 PREFETCH_S = 0.005
 """Estimated work that is queued in an executor behind the running task."""
 PREFETCH_TASKS_MAX = 64
+PREFETCH_MEMBERS_MAX = 2048
+"""Members of a family that an executor is given at once."""
 RESULT_HOLD_S = 0.002
 """How long an executor may hold finished results to send several at once."""
 

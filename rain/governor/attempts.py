@@ -11,9 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rain.common.errors import RainException
+from rain.common.ids import ID
 from rain.common.limits import SMAPS_BYTES_MAX
+from rain.common.protocol.families import member_outputs, member_spec
 from rain.common.protocol.messages import (
     Damage,
+    ExecutorFamily,
     ExecutorInput,
     ExecutorTask,
     OwnPreview,
@@ -96,6 +99,7 @@ class Attempts:
             progressed=lambda executor_id, tasks: step(ev.TasksProgressed(executor_id, tasks)),
             companion_ready=lambda executor_id, ready: step(ev.CompanionReady(executor_id, ready)),
             previewed=lambda executor_id, made: step(ev.PreviewMade(executor_id, made)),
+            member_ended=lambda executor_id, result: step(ev.ExecutorResults(executor_id, [], members=[result])),
         )
         python = PythonExecutors(events, work_dir, zygote)
         python.warm()  # its interpreter starts while the governor connects
@@ -187,19 +191,23 @@ class Attempts:
         return ev.ExecutorExited(effect.executor_id, f"could not be started: {why}")
 
     def _not_run(self, effect: do.RunOnExecutor, why: str) -> ev.AnyEvent:
-        tasks = [item.assignment for item in effect.items]
-        results = [failed(task.spec.id, task.attempt, why, self._governor_id) for task in tasks]
+        attempts = [attempt for item in effect.items for attempt in _attempts_of(item)]
+        results = [failed(id, attempt, why, self._governor_id) for id, attempt in attempts]
         self._kill_executor(effect)  # it may lack functions that later tasks count on
         return ev.ExecutorResults(effect.executor_id, results)
 
     def _run_on_executor(self, effect: do.RunOnExecutor) -> None:
         tasks = []
+        families = []
         for item in effect.items:
-            assignment = item.assignment
-            spec = assignment.spec
             function = None
             if item.function is not None and not item.function_cached:
                 function = self._input(item.function, None)
+            if isinstance(item, do.MemberItems):
+                families.append(self._members(item, function))
+                continue
+            assignment = item.assignment
+            spec = assignment.spec
             tasks.append(
                 ExecutorTask(
                     item.number,
@@ -211,7 +219,14 @@ class Attempts:
                     assignment.nodes,
                 )
             )
-        self.pools.of(effect.executor_id).run(effect.executor_id, tasks)
+        self.pools.of(effect.executor_id).run(effect.executor_id, tasks, families)
+
+    def _members(self, item: do.MemberItems, function: ExecutorInput | None) -> ExecutorFamily:
+        family, start = item.family, item.start
+        spec, outputs = member_spec(family.spec, start, b""), member_outputs(family.outputs, start)
+        inputs = [self._input(known, wanted.label) for known, wanted in zip(item.inputs, spec.inputs, strict=True)]
+        args = family.args[start : item.stop]
+        return ExecutorFamily(item.number, family.attempt, spec, inputs, outputs, args, function)
 
     def _input(self, known: do.Known, label: str | None) -> ExecutorInput:
         held = self._store.get(known.spec.id)
@@ -258,7 +273,7 @@ class Attempts:
             if result.damage is not None:
                 self._lose_damaged(result.damage)
         results = [self._adopt(result) for result in message.results]
-        self._step(ev.ExecutorResults(executor_id, results, message.stale))
+        self._step(ev.ExecutorResults(executor_id, results, message.stale, message.families))
 
     def _lose_damaged(self, damage: Damage) -> None:
         """Tell the core of what is really damaged, and leave only that in `damage`."""
@@ -295,3 +310,14 @@ class Attempts:
         self._seen.pop(event.executor_id, None)
         self._step(event)
         self.pools.forget(event.executor_id)
+
+
+def _attempts_of(item: do.ExecutorItem | do.MemberItems) -> list[tuple[ID, int]]:
+    """Ids and attempts of what an executor was to be given."""
+    if isinstance(item, do.MemberItems):
+        spec, stride = item.family.spec, len(item.family.outputs) + 1
+        session_id, number = spec.id
+        return [
+            (ID(session_id, number + place * stride), item.family.attempt) for place in range(item.start, item.stop)
+        ]
+    return [(item.assignment.spec.id, item.assignment.attempt)]

@@ -23,12 +23,13 @@ class Estimate:
         self.count = 0
         self.given_up = 0
 
-    def add(self, seconds: float) -> None:
-        """Take a measurement. Down faster than up: the first call of a function imports and compiles."""
+    def add(self, seconds: float, count: int = 1) -> None:
+        """Take a measurement, or the mean of `count`. Down faster than up: the first call of a function imports and
+        compiles."""
         if self.count > 1:
-            self.seconds += (seconds - self.seconds) * (0.5 if seconds < self.seconds else 0.2)
+            self.seconds += (seconds - self.seconds) * (1 - (0.5 if seconds < self.seconds else 0.8) ** count)
         elif self.count == 1:
             self.seconds = min(self.seconds, seconds)
         else:
             self.seconds = seconds
-        self.count += 1
+        self.count += count

@@ -115,6 +115,10 @@ class Resources:
         """Names of what the request asks for more of than there will ever be."""
         return [name for name, units in request.units.items() if units > self._total.get(name, 0)]
 
+    def times(self, request: ResourceRequest) -> int:
+        """How often the request can be met at once with all that there is; 0 if it asks for nothing."""
+        return min([self._total.get(name, 0) // units for name, units in request.units.items()], default=0)
+
     def lacking(self, request: ResourceRequest) -> list[str]:
         """Names of what the request asks for more of than is free now."""
         lacking = [name for name, units in request.units.items() if units > self._free.get(name, 0)]

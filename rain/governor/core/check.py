@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from rain.common.ids import ID
 from rain.common.limits import GOVERNOR_TRANSFERS_MAX, PREFETCH_TASKS_MAX
+from rain.governor.core.families.leaving import ranges_of
+from rain.governor.core.families.ranges import Piece, Range
 from rain.governor.core.records import BUILTIN, BUILTINS_MAX, Executor, Group, Object, Session, State, Task
 from rain.governor.states import IN_EXECUTOR, End, ExecutorState, Fate, FetchState, Phase, Presence, SessionState
 
@@ -17,6 +19,7 @@ _BUSY, _INTERRUPTED = ExecutorState.BUSY, ExecutorState.INTERRUPTED
 _STAY, _GIVE_BACK, _FORGET, _STOP = Fate.STAY, Fate.GIVE_BACK, Fate.FORGET, Fate.STOP
 _RUNNING = FetchState.RUNNING
 _WAITING, _READY, _GONE = Phase.WAITING, Phase.READY, Phase.GONE
+_QUEUED = Phase.QUEUED
 _RECALLED, _BY_GOVERNOR, _HELD = Phase.RECALLED, Phase.BUILTIN, Phase.HELD
 _UNKNOWN, _KNOWN, _WANTED = Presence.UNKNOWN, Presence.KNOWN, Presence.WANTED
 _FETCHING, _PRESENT = Presence.FETCHING, Presence.PRESENT
@@ -90,6 +93,13 @@ def _check_queue(state: State, executor: Executor, killed: bool) -> None:
     recalled = {number for numbers in executor.recalls for number in numbers}
     recalled.update(state.recalls.get(executor, ()))
     for number, task in queue.items():
+        if isinstance(task, Piece):
+            assert task.key == number
+            assert task.executor is executor
+            assert task.range.session is session
+            assert task in task.range.pieces
+            assert not task.recalled or killed or recalled.intersection(task.numbers), f"{task} was not asked for"
+            continue
         phase, fate = task.phase, task.fate
         assert phase in IN_EXECUTOR
         assert task.executor is executor
@@ -107,6 +117,7 @@ def _check_queue(state: State, executor: Executor, killed: bool) -> None:
 def _check_session(state: State, session: Session) -> None:
     if session.state is _ENDING:
         assert not session.tasks
+        assert not session.ranges
         assert not session.objects
         assert not session.groups
         holders = [executor.session.id for executor in state.executors.values()]
@@ -143,6 +154,14 @@ def _check_session(state: State, session: Session) -> None:
             assert phase is _BY_GOVERNOR
             assert task.group.kind == BUILTIN
             assert state.builtins[task.number].task is task
+    for owner in ranges_of(session):
+        _check_range(owner)
+        for obj in owner.inputs:
+            uses[obj] = uses.get(obj, 0) + 1
+        if owner.phase is _READY:
+            ready[owner.group] = ready.get(owner.group, 0) + owner.ready_count
+            assert any(entry[2] is owner for entry in owner.group.heap)
+            assert owner.group in state.hungry
     for group in session.groups.values():
         assert group.ready == ready.get(group, 0)
     for id, obj in session.objects.items():
@@ -155,13 +174,41 @@ def _check_session(state: State, session: Session) -> None:
         assert session.objects.get(obj.id) is obj
 
 
+def _check_range(owner: Range) -> None:
+    parts = [*owner.rest, *((piece.start, piece.stop) for piece in owner.pieces)]
+    parts.sort()
+    end = 0
+    for start, stop in parts:
+        assert end <= start < stop <= owner.count, f"members of {owner} are in two places"
+        end = stop
+    assert owner.left == sum([stop - start for start, stop in parts]) > 0
+    for bucket in owner.buckets():
+        assert owner in owner.session.ranges[bucket]
+    missing = {obj for obj in owner.inputs if obj.presence is not _PRESENT}
+    if owner.phase is _WAITING:
+        assert len(missing) == owner.missing > 0
+        assert not owner.pieces
+        for obj in missing:
+            assert obj.waiters is not None
+            assert owner in obj.waiters
+    elif owner.phase is _READY:
+        assert owner.rest
+        assert owner.rank == owner.rank_of(owner.rest[0][0])
+        assert not missing
+    else:
+        assert owner.phase is _QUEUED
+        assert not owner.rest
+    for piece in owner.pieces:
+        assert piece.executor.queue.get(piece.key) is piece
+
+
 def _tasks(state: State, session: Session) -> list[Task]:
     """Those of a session, also those that an executor or the governor still runs and that count no more."""
     current = session.tasks
     tasks = list(current.values())
     for executor in session.executors.values():
         for task in executor.queue.values():
-            if current.get(task.id) is not task:
+            if isinstance(task, Task) and current.get(task.id) is not task:
                 tasks.append(task)
     for builtin in session.builtins.values():
         assert state.builtins.get(builtin.number) is builtin

@@ -18,6 +18,7 @@ from rain.common.protocol.messages import (
 from rain.governor.core.effects import GiveModule, OutputItem, ReadOutputs, ToServer
 from rain.governor.core.events import CompanionReady, ModuleWanted, OutputsRead, TasksProgressed
 from rain.governor.core.executor_lifecycle import end_builtin, interrupt, recall
+from rain.governor.core.families import members
 from rain.governor.core.objects import learn
 from rain.governor.core.records import State, TakeBackRequest, Task, open_session
 from rain.governor.core.tasks import add, answer_back, forget, settle_back
@@ -31,14 +32,26 @@ def assign(state: State, message: Assign, now: float) -> None:
         if not session.ending:
             learn(state, session, data)
     tasks = message.tasks
-    if message.families:
-        tasks = [*(task for family in message.families for task in assignments(family)), *tasks]
+    for family in message.families:
+        session = open_session(state, family.spec.id.session_id)
+        if session.ending:
+            continue
+        if members.covers_any(session, family):
+            tasks = [*assignments(family), *tasks]  # some come again, or with a newer attempt
+        else:
+            members.add(state, session, family)
     for assignment in tasks:
         id = assignment.spec.id
         session = open_session(state, id.session_id)
         if session.ending:
             continue
         old = session.tasks.get(id)
+        if old is None and session.ranges:
+            member = members.find(session, id)
+            if member is not None:
+                if member[0].attempt >= assignment.attempt:
+                    continue
+                old = members.materialise(state, *member)
         if old is not None:
             if old.attempt >= assignment.attempt:
                 continue
@@ -57,9 +70,15 @@ def cancel_tasks(state: State, message: CancelTasks, now: float) -> None:
 
 
 def _find(state: State, id: ID, attempt: int) -> Task | None:
+    """An attempt that is here; a member of a family becomes a task of its own."""
     session = state.sessions.get(id.session_id)
-    task = None if session is None else session.tasks.get(id)
-    return task if task is not None and task.attempt == attempt else None
+    if session is None:
+        return None
+    task = session.tasks.get(id)
+    if task is not None:
+        return task if task.attempt == attempt else None
+    member = members.find(session, id, attempt) if session.ranges else None
+    return None if member is None else members.materialise(state, *member)
 
 
 def end_attempt(state: State, task: Task, fate: Fate, now: float) -> None:
@@ -131,7 +150,7 @@ def tasks_progressed(state: State, event: TasksProgressed, now: float) -> None:
     if executor is None or executor.session.ending:
         return
     for told in event.tasks:
-        task = executor.session.tasks.get(told.id)
+        task = _find(state, told.id, told.attempt) if told.id.session_id == executor.session.id else None
         if task is None or task.executor is not executor or task.attempt != told.attempt or task.unwanted:
             continue
         if task.seen_at is None:
@@ -157,13 +176,26 @@ def read_output(state: State, message: ReadOutput, now: float) -> None:
     """`ReadOutput`: the shell looks; tasks that have not been given to an executor are left out."""
     items = []
     for index, (id, attempt) in enumerate(message.tasks):
-        task = _find(state, id, attempt)
-        if task is not None and task.executor is not None:
+        place = _place_of(state, id, attempt)
+        if place is not None:
             had = message.had[index] if index < len(message.had) else Had()
             if had.attempt != attempt:
                 had = Had(attempt)
-            items.append(OutputItem(task.executor.id, task.number, id, attempt, had))
+            items.append(OutputItem(*place, id, attempt, had))
     state.out.append(ReadOutputs(message.request, items))
+
+
+def _place_of(state: State, id: ID, attempt: int) -> tuple[int, int] | None:
+    """The executor that has an attempt, and the number by which it knows that."""
+    session = state.sessions.get(id.session_id)
+    if session is None:
+        return None
+    task = session.tasks.get(id)
+    if task is not None:
+        return (task.executor.id, task.number) if task.attempt == attempt and task.executor is not None else None
+    member = members.find(session, id, attempt)
+    piece = None if member is None else members.piece_of(*member)
+    return None if piece is None or member is None else (piece.executor.id, piece.number_of(member[1]))
 
 
 def outputs_read(state: State, event: OutputsRead, now: float) -> None:

@@ -46,10 +46,11 @@ from rain.governor.core.events import (
     Tick,
     TurnEnded,
 )
+from rain.governor.core.families.leaving import ranges_of
 from rain.governor.core.records import State
 from rain.governor.core.reporting.outbox import flush
 from rain.governor.resources import Resources
-from rain.governor.states import Phase, Stage
+from rain.governor.states import NOT_STARTED, Phase, Stage
 
 _Handler = Callable[[State, Any, float], None]
 
@@ -159,10 +160,12 @@ class GovernorCore:
         """Figures for `rain.common.protocol.messages.Load`."""
         state = self._state
         phases = [task.phase for session in state.sessions.values() for task in session.tasks.values()]
+        ranges = [owner for session in state.sessions.values() for owner in ranges_of(session)]
+        rest = {phase: sum([one.ready_count for one in ranges if one.phase is phase]) for phase in NOT_STARTED}
         values = {
-            "tasks": float(len(phases)),
-            "tasks_waiting": float(phases.count(Phase.WAITING)),
-            "tasks_ready": float(phases.count(Phase.READY)),
+            "tasks": float(len(phases) + sum([owner.left for owner in ranges])),
+            "tasks_waiting": float(phases.count(Phase.WAITING) + rest[Phase.WAITING]),
+            "tasks_ready": float(phases.count(Phase.READY) + rest[Phase.READY]),
             "objects": float(sum(len(session.objects) for session in state.sessions.values())),
             "executors": float(len(state.executors)),
             "executors_running": float(sum(executor.allocation is not None for executor in state.executors.values())),

@@ -18,6 +18,8 @@ from rain.governor.core.commands import end_attempt
 from rain.governor.core.effects import Leave, ToServer
 from rain.governor.core.events import LeaveAsked
 from rain.governor.core.executor_lifecycle import recall_others
+from rain.governor.core.families.leaving import give_back, ranges_of
+from rain.governor.core.families.members import materialise
 from rain.governor.core.records import State
 from rain.governor.core.tasks import finish, forget, lose
 from rain.governor.states import NOT_STARTED, STARTED, Fate, Stage
@@ -87,6 +89,11 @@ def hand_back(state: State, now: float) -> None:
     ends = state.departure.stage is Stage.HANDING_BACK
     given = []
     for session in state.sessions.values():
+        for owner in ranges_of(session):
+            given += give_back(state, owner)
+            for piece in list(owner.pieces) if ends else ():
+                if piece.executor.head is piece:
+                    materialise(state, owner, piece.start)
         for task in list(session.tasks.values()):
             if task.phase in NOT_STARTED:
                 given.append((task.id, task.attempt))

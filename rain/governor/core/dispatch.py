@@ -18,17 +18,19 @@ from collections.abc import Iterable
 from heapq import heapify, heappop, heappush, heapreplace
 from itertools import islice
 
-from rain.common.limits import EXECUTOR_IDLE_S, PREFETCH_S, PREFETCH_TASKS_MAX
+from rain.common.limits import EXECUTOR_IDLE_S, PREFETCH_MEMBERS_MAX, PREFETCH_S, PREFETCH_TASKS_MAX
 from rain.governor.core import previews
 from rain.governor.core.effects import (
     ExecutorItem,
     Known,
+    MemberItems,
     RecallFromExecutor,
     RunBuiltin,
     RunOnExecutor,
     StartExecutor,
 )
-from rain.governor.core.executor_lifecycle import end_idle, recall, recall_others
+from rain.governor.core.executor_lifecycle import end_idle, recall_others
+from rain.governor.core.families.ranges import Piece, Range
 from rain.governor.core.records import (
     BUILTIN,
     BUILTINS_MAX,
@@ -46,6 +48,8 @@ SHORT_S = 4 * PREFETCH_S
 """Tasks that are expected to take longer than this are neither queued nor queued behind."""
 REBALANCE_S = PREFETCH_S / 2
 """Estimated work behind a running task that is worth being moved to an executor with nothing to do."""
+PIECE_S = PREFETCH_S / 10
+"""Members of families are given to executors at least as many at once as take so long together."""
 GUESS_S = 0.1
 """How long a task is thought to take of which nothing is known."""
 
@@ -108,10 +112,10 @@ def _place(
         task = entry[2]
         if rivals and not _may_pass(state, task, rivals, now):
             return False
-        if not (_run_builtin(state, task, now) if group.kind == BUILTIN else _widen(state, group, task, now)):
+        placed = _run_builtin(state, task, now) if group.kind == BUILTIN else _widen(state, group, task, now)
+        if not placed:
             break
-        heappop(group.heap)
-        group.ready -= 1
+        _took(group, task, placed)
     if group.prefetches and not rivals:
         _queue_up(state, group, limit, now)
         entry = _head_of(group)
@@ -125,11 +129,21 @@ def _place(
     return False
 
 
+def _took(group: Group, task: Task | Range, count: int) -> None:
+    """The task at the head, or `count` members of the range there, have found their place."""
+    group.ready -= count
+    if isinstance(task, Range) and task.rest:
+        heapreplace(group.heap, (task.rank, task.arrival, task))
+    else:
+        heappop(group.heap)
+
+
 # -- one executor more ----------------------------------------------------------------------------
 
 
-def _widen(state: State, group: Group, task: Task, now: float) -> bool:
-    """Run the task in an executor that has nothing to do, or in a new one."""
+def _widen(state: State, group: Group, task: Task | Range, now: float) -> int:
+    """Run the task, or the first members of the range, in an executor that has nothing to do, or in a new one. Gives
+    how many were placed."""
     resources, request = state.resources, group.request
     for executor in _best_first(group):
         if not previews.may_run(executor, task, now):
@@ -143,20 +157,25 @@ def _widen(state: State, group: Group, task: Task, now: float) -> bool:
             _make_room(state, allocation)
             break
         if not executor.devices:
-            return False
+            return 0
     else:
         if not request.units and len(group.busy) >= state.executors_max // 2:
-            return False
+            return 0
         if len(state.executors) >= state.executors_max and not state.idle:
-            return False
+            return 0
         allocation = resources.acquire(request)
         if allocation is None:
-            return False
+            return 0
         executor = _start(state, group, allocation, now)
     group.busy[executor.id] = executor
     executor.head_at = now
+    if isinstance(task, Range):
+        # As much as could be queued behind it; one, if that may take long.
+        seconds = task.estimate.seconds
+        short = group.prefetches and 0 <= seconds <= SHORT_S and not task.solo
+        return _enqueue_members(state, executor, task, 1 + _members_within(group, seconds, PREFETCH_S) if short else 1)
     _enqueue(state, executor, task)
-    return True
+    return 1
 
 
 def _best_first(group: Group) -> Iterable[Executor]:
@@ -202,12 +221,13 @@ def _make_room(state: State, allocation: Allocation) -> None:
             end_idle(state, executor)
 
 
-def _run_builtin(state: State, task: Task, now: float) -> bool:
+def _run_builtin(state: State, task: Task | Range, now: float) -> int:
+    assert isinstance(task, Task), "families are of Python tasks"
     if len(state.builtins) >= BUILTINS_MAX:
-        return False
+        return 0
     allocation = state.resources.acquire(task.group.request)
     if allocation is None:
-        return False
+        return 0
     state.builtin_numbers += 1
     number = state.builtin_numbers
     builtin = Builtin(number, task, allocation, now)
@@ -218,7 +238,7 @@ def _run_builtin(state: State, task: Task, now: float) -> bool:
     state.started.append(task)
     inputs = [_known(obj.known) for obj in task.inputs]
     state.out.append(RunBuiltin(number, task.assignment, inputs))
-    return True
+    return 1
 
 
 # -- queues ---------------------------------------------------------------------------------------
@@ -228,7 +248,6 @@ def _queue_up(state: State, group: Group, limit: tuple[list[float], int, Group] 
     """Queue short tasks behind short tasks, in the executor with the least to do."""
     rooms = [(executor.load, executor.id, executor) for executor in group.busy.values() if _has_room(executor, now)]
     heapify(rooms)
-    heap = group.heap
     while rooms:
         entry = _head_of(group)
         if entry is None or (limit is not None and (limit[0], limit[1]) < (entry[0], entry[1])):
@@ -237,10 +256,14 @@ def _queue_up(state: State, group: Group, limit: tuple[list[float], int, Group] 
         if not 0 <= task.estimate.seconds <= SHORT_S or task.solo:
             return
         executor = rooms[0][2]
-        heappop(heap)
-        group.ready -= 1
-        _enqueue(state, executor, task)
         head = executor.head
+        if isinstance(task, Range):
+            room = PREFETCH_S - executor.load + (0.0 if head is None else head.cost)
+            count = _enqueue_members(state, executor, task, _members_within(group, task.estimate.seconds, room))
+        else:
+            _enqueue(state, executor, task)
+            count = 1
+        _took(group, task, count)
         if len(executor.queue) < PREFETCH_TASKS_MAX and head is not None and executor.load - head.cost < PREFETCH_S:
             heapreplace(rooms, (executor.load, executor.id, executor))
         else:
@@ -259,7 +282,15 @@ def _has_room(executor: Executor, now: float) -> bool:
     )
 
 
-def _overdue(executor: Executor, head: Task, now: float) -> bool:
+def _members_within(group: Group, seconds: float, room: float) -> int:
+    """How many members of a family to queue at once, each of so many seconds, where there is room for `room` seconds;
+    at least one. The more of the group's ready tasks there are left the more, so that all executors end together."""
+    count = min(PREFETCH_MEMBERS_MAX, int(room / max(seconds, 1e-6)))
+    share = max(group.ready // (2 * group.width), int(PIECE_S / max(seconds, 1e-6)))
+    return max(1, min(count, share))
+
+
+def _overdue(executor: Executor, head: Task | Piece, now: float) -> bool:
     """Whether the running task takes much longer than was expected."""
     return executor.started and now - executor.head_at > SHORT_S + 3 * max(head.cost, 0.0)
 
@@ -290,6 +321,31 @@ def _enqueue(state: State, executor: Executor, task: Task) -> None:
         items.append(item)
 
 
+def _enqueue_members(state: State, executor: Executor, owner: Range, count: int) -> int:
+    """Give an executor the first of what is left of a range, at most `count` members; gives how many it were."""
+    start, stop = owner.take(count)
+    number = executor.number + 1
+    executor.number += stop - start
+    cost = owner.estimate.seconds
+    piece = Piece(owner, start, stop, number, executor, cost)
+    executor.load += cost * piece.count
+    executor.queue[number] = piece
+    owner.pieces.append(piece)
+    if not owner.rest:
+        owner.phase = Phase.QUEUED
+    inputs = owner.inputs
+    function = owner.function
+    if function is None:
+        item = MemberItems(number, owner.assignment, start, stop, [_known(obj.known) for obj in inputs])
+    else:
+        cached = function.id in executor.functions
+        executor.functions.add(function.id)
+        known = [_known(obj.known) for obj in inputs[:-1]]
+        item = MemberItems(number, owner.assignment, start, stop, known, function.known, cached)
+    state.runs.setdefault(executor, []).append(item)
+    return stop - start
+
+
 def _known(known: Known | None) -> Known:
     assert known is not None
     return known
@@ -312,7 +368,7 @@ def send(state: State) -> None:
 # -- passing a blocked task -----------------------------------------------------------------------
 
 
-def _may_pass(state: State, task: Task, rivals: list[_Blocked], now: float) -> bool:
+def _may_pass(state: State, task: Task | Range, rivals: list[_Blocked], now: float) -> bool:
     """Whether a less urgent task can start without delaying the blocked ones, as far as can be told."""
     seconds = task.estimate.seconds
     end = now + (GUESS_S if seconds < 0 else seconds)
@@ -359,19 +415,20 @@ def _expected(since: float, seconds: float, now: float) -> float:
 def _relieve(state: State, now: float) -> None:
     """Recall what is queued behind a task that takes too long, or where another executor has nothing to do."""
     for executor in state.executors.values():
-        if len(executor.queue) < 2 or executor.state is not ExecutorState.BUSY:
+        head = executor.head
+        if head is None or executor.state is not ExecutorState.BUSY:
+            continue
+        if len(executor.queue) < 2 and not (isinstance(head, Piece) and head.count > 1):
             continue
         if executor.recalls or not executor.started:
             continue
-        head = executor.head
-        assert head is not None
         if _overdue(executor, head, now):
             recall_others(state, executor)
         elif executor.load - head.cost > REBALANCE_S:
             group = executor.group
             if not group.ready and not state.resources.lacking(group.request):
-                tasks = list(executor.queue.values())
-                recall(state, executor, tasks[(len(tasks) + 1) // 2 :])
+                count = sum([item.count if isinstance(item, Piece) else 1 for item in executor.queue.values()])
+                recall_others(state, executor, (count + 1) // 2)
 
 
 def end_idle_executors(state: State, now: float) -> None:

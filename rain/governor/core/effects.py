@@ -11,7 +11,15 @@ import msgspec
 
 from rain.common.ids import ID
 from rain.common.location import Inline
-from rain.common.protocol.messages import GovernorToServer, Had, ModuleFound, ObjectData, SessionEnv, TaskAssignment
+from rain.common.protocol.messages import (
+    FamilyAssignment,
+    GovernorToServer,
+    Had,
+    ModuleFound,
+    ObjectData,
+    SessionEnv,
+    TaskAssignment,
+)
 from rain.common.spec import ObjectInfo, ObjectSpec
 
 
@@ -43,6 +51,19 @@ class ExecutorItem(msgspec.Struct, gc=False):
 
     number: int
     assignment: TaskAssignment
+    inputs: list[Known]
+    function: Known | None = None
+    function_cached: bool = False
+
+
+class MemberItems(msgspec.Struct, gc=False):
+    """Members of a family for an executor, from place `start` to `stop`; otherwise as `ExecutorItem`, with the number
+    of the first of them."""
+
+    number: int
+    family: FamilyAssignment
+    start: int
+    stop: int
     inputs: list[Known]
     function: Known | None = None
     function_cached: bool = False
@@ -132,7 +153,7 @@ class RunOnExecutor(Effect):
     """Queue these, in order."""
 
     executor_id: int
-    items: list[ExecutorItem]
+    items: list[ExecutorItem | MemberItems]
 
 
 class RecallFromExecutor(Effect):

@@ -21,7 +21,16 @@ import msgspec
 
 from rain.common.ids import ID
 from rain.common.location import LocalFile
-from rain.common.protocol.messages import NodeReady, OwnPreview, ServerToGovernor, TaskOutput, TaskProgress, TaskResult
+from rain.common.protocol.messages import (
+    FamilyResults,
+    MemberResult,
+    NodeReady,
+    OwnPreview,
+    ServerToGovernor,
+    TaskOutput,
+    TaskProgress,
+    TaskResult,
+)
 from rain.common.spec import ProcessEnd, Transfer
 from rain.governor.core.effects import Known
 
@@ -87,12 +96,15 @@ class ExecutorResults(Event):
     """Attempts that ended in an executor, in the order in which they ran.
 
     The store has already taken their outputs: `file` and `data` in them are final. `stale` asks for the executor to be
-    replaced (a module changed on disk).
+    replaced (a module changed on disk). `families` are further results, of which the store has taken nothing; so are
+    `members`, which an executor that has died had not told.
     """
 
     executor_id: int
     results: list[TaskResult]
     stale: bool = False
+    families: list[FamilyResults] = []
+    members: list[MemberResult] = []
 
 
 class ExecutorRecalled(Event):

@@ -11,6 +11,8 @@ and are charged nothing; only the task in the shared word of an executor that di
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rain.common.ids import ID
 from rain.common.limits import CANCEL_GRACE_S, EXECUTOR_START_S
 from rain.common.protocol.messages import Damage, TaskOutput, TaskResult
@@ -25,15 +27,20 @@ from rain.governor.core.events import (
     ExecutorSeen,
     OverMemory,
 )
+from rain.governor.core.families.members import come_back as members_back
+from rain.governor.core.families.members import cut, find_in, head_task, materialise, materialised
+from rain.governor.core.families.members import recalled as members_recalled
+from rain.governor.core.families.ranges import Piece
+from rain.governor.core.families.results import OVERHEAD_S, hold
+from rain.governor.core.families.results import of_member as from_ledger
+from rain.governor.core.families.results import take as take_members
 from rain.governor.core.objects import discard
-from rain.governor.core.records import Builtin, Executor, State, Task
+from rain.governor.core.records import Builtin, Executor, Group, State, Task
 from rain.governor.core.reporting import error_texts
 from rain.governor.core.sessions import close_if_done
 from rain.governor.core.tasks import come_back, finish, finish_unless_leaving, forget, settle_back
 from rain.governor.states import End, ExecutorState, Fate, Phase
 
-OVERHEAD_S = 50e-6
-"""What a task costs an executor beside its own code, where that cannot be measured."""
 REFUSALS_MAX = 5
 """How often an attempt may find inputs damaged of which the store knows nothing; then the task fails."""
 FAILED_STARTS_MAX = 3
@@ -50,38 +57,54 @@ def executor_results(state: State, event: ExecutorResults, now: float) -> None:
         for result in event.results:
             discard(state, result)
         return
+    families = event.families
+    if event.members:
+        families = [*families, *filter(None, [from_ledger(executor, member) for member in event.members])]
+    for told in families:
+        for task, result in take_members(state, executor, told):
+            _remove(executor, task)
+            task.estimate.add(_cost(result, None))
+            _ended(state, executor, task, result, now, fresh=True)
     results = event.results
     last = len(results) - 1
     for i, result in enumerate(results):
-        task = _take(executor, result)
-        if task is None:
+        found = _take(state, executor, result)
+        if found is None:
             discard(state, result)
             continue
-        task.estimate.add(_cost(result, results[i + 1] if i < last else None))
-        if task.unwanted:
-            discard(state, result)
-            if task.fate is Fate.STOP:
-                executor.stops.append((task.id, task.attempt))
-                _note_output(state, task, result)
-            forget(state, task)
-        elif executor.end is End.CANCEL and _interrupted(result):
-            # The interrupt was meant for the task before this one.
-            come_back(state, task)
-        elif result.damage is not None:
-            _damaged(state, task, result, result.damage)
-        elif result.error is None:
-            finish(state, task, result)
-            if task.assignment.kept:
-                previews.note(state, executor, task, result)
-        else:
-            finish_unless_leaving(state, task, result, result.error.signal, now)
-    if results:
+        found.estimate.add(_cost(result, results[i + 1] if i < last else None))
+        _ended(state, executor, found, result, now)
+    if results or families:
         executor.started = True
     executor.head_at = now
     executor.group.failed_starts = 0
     if event.stale:
         replace_executor(state, executor)
     settle(state, executor, now)
+
+
+def _ended(state: State, executor: Executor, task: Task, result: TaskResult, now: float, fresh: bool = False) -> None:
+    """An attempt has ended in its executor; `fresh`: the store has not taken its outputs yet."""
+    if task.unwanted:
+        if not fresh:
+            discard(state, result)
+        if task.fate is Fate.STOP:
+            executor.stops.append((task.id, task.attempt))
+            _note_output(state, task, result)
+        forget(state, task)
+    elif executor.end is End.CANCEL and _interrupted(result):
+        # The interrupt was meant for the task before this one.
+        come_back(state, task)
+    elif result.damage is not None:
+        _damaged(state, task, result, result.damage)
+    elif result.error is None:
+        if fresh:
+            hold(state, task, result)
+        finish(state, task, result)
+        if task.assignment.kept:
+            previews.note(state, executor, task, result)
+    else:
+        finish_unless_leaving(state, task, result, result.error.signal, now)
 
 
 def _damaged(state: State, task: Task, result: TaskResult, damage: Damage) -> None:
@@ -110,13 +133,21 @@ def _damaged(state: State, task: Task, result: TaskResult, damage: Damage) -> No
 def _holders(state: State, task: Task, ids: list[ID]) -> list[Task]:
     """The tasks that run in other executors with one of these objects as an input."""
     wanted = set(ids)
-    return [
-        other
-        for executor in state.executors.values()
-        if executor is not task.executor
-        for other in executor.queue.values()
-        if (other is executor.head or other.seen_at is not None) and any(obj.id in wanted for obj in other.inputs)
-    ]
+    found = []
+    for executor in state.executors.values():
+        if executor is task.executor or executor.session.ending:
+            continue
+        head = executor.head
+        if isinstance(head, Piece) and any(obj.id in wanted for obj in head.range.inputs):
+            head_task(state, executor)
+        found += [
+            other
+            for other in executor.queue.values()
+            if isinstance(other, Task)
+            and (other is executor.head or other.seen_at is not None)
+            and any(obj.id in wanted for obj in other.inputs)
+        ]
+    return found
 
 
 def _note_output(state: State, task: Task, wrote: TaskResult | ExecutorExited) -> None:
@@ -130,15 +161,26 @@ def _note_output(state: State, task: Task, wrote: TaskResult | ExecutorExited) -
         )
 
 
-def _take(executor: Executor, result: TaskResult) -> Task | None:
+def _take(state: State, executor: Executor, result: TaskResult) -> Task | None:
     """Remove the task of a result from the queue; results come in the order of the queue."""
-    queue = executor.queue
-    for number, task in queue.items():
-        if task.id == result.id and task.attempt == result.attempt:
-            del queue[number]
-            executor.load -= task.cost
-            return task
-    return None
+    for item in executor.queue.values():
+        if isinstance(item, Piece):
+            place = item.range.place_of(result.id[1]) if item.range.attempt == result.attempt else -1
+            if item.start <= place < item.stop and item.range.session.id == result.id[0]:
+                task = materialise(state, item.range, place)
+                break
+        elif item.id == result.id and item.attempt == result.attempt:
+            task = item
+            break
+    else:
+        return None
+    _remove(executor, task)
+    return task
+
+
+def _remove(executor: Executor, task: Task) -> None:
+    del executor.queue[task.number]
+    executor.load -= task.cost
 
 
 def _cost(result: TaskResult, following: TaskResult | None) -> float:
@@ -196,10 +238,21 @@ def _go_idle(state: State, executor: Executor, now: float) -> None:
     group.busy.pop(executor.id, None)
     if group.fresh:
         # It is fresh no longer, but as good as any other.
-        executor.group = group = group.successor()
+        executor.group = group = _successor(group)
     group.idle[executor.id] = executor
     state.idle[executor.id] = executor
     executor.idle_since = now
+
+
+def _successor(group: Group) -> Group:
+    """For executors of a fresh group that have run their task: the group of those that are reused."""
+    groups = group.session.groups
+    key = (group.kind, group.request, group.env, False, group.environment)
+    found = groups.get(key)
+    if found is None:
+        found = groups[key] = Group(group.session, *key)
+        found.width = group.width
+    return found
 
 
 def executor_recalled(state: State, event: ExecutorRecalled, now: float) -> None:
@@ -211,14 +264,14 @@ def executor_recalled(state: State, event: ExecutorRecalled, now: float) -> None
     asked: list[int] = []
     if executor.recalls and given.issubset(executor.recalls[0]):
         asked = executor.recalls.popleft()
+    members_recalled(state, executor, asked, given)
     # An executor with outdated code also gives back what it was not asked for.
     for number in dict.fromkeys([*asked, *event.numbers]):
         task = executor.queue.get(number)
-        if task is None:
+        if not isinstance(task, Task):
             continue
         if number in given:
-            del executor.queue[number]
-            executor.load -= task.cost
+            _remove(executor, task)
             come_back(state, task)
             continue
         if task.phase is Phase.RECALLED:
@@ -237,8 +290,13 @@ def executor_seen(state: State, event: ExecutorSeen, now: float) -> None:
         return
     executor.started = True
     executor.seen = event.number
-    task = executor.queue.get(event.number)
-    if task is not None and task.seen_at is None:
+    task = find_in(executor, event.number)
+    if isinstance(task, Piece):
+        place = task.place_of(event.number)
+        if task.seen_place != place:
+            task.seen_place, task.seen_at = place, now
+            state.started_members.append((task, place))
+    elif task is not None and task.seen_at is None:
         task.seen_at = now
         state.started.append(task)
 
@@ -246,20 +304,37 @@ def executor_seen(state: State, event: ExecutorSeen, now: float) -> None:
 # -- ending ---------------------------------------------------------------------------------------
 
 
-def recall(state: State, executor: Executor, tasks: list[Task]) -> None:
+def recall(state: State, executor: Executor, tasks: Sequence[Task | Piece]) -> None:
     """Ask an executor, at the end of the turn, for tasks that it may not have started."""
     if executor.state is ExecutorState.KILLED:
         return  # they come back when it is gone
-    numbers = [task.number for task in tasks if task.phase is Phase.QUEUED]
+    numbers: list[int] = []
     for task in tasks:
+        if isinstance(task, Piece):
+            if not task.recalled:
+                task.recalled = True
+                numbers += task.numbers
+            continue
+        if task.phase is Phase.QUEUED:
+            numbers.append(task.number)
         task.phase = Phase.RECALLED
     if numbers:
         state.recalls.setdefault(executor, []).extend(numbers)
 
 
-def recall_others(state: State, executor: Executor) -> None:
-    """Recall all but the first task of the queue."""
-    recall(state, executor, list(executor.queue.values())[1:])
+def recall_others(state: State, executor: Executor, keep: int = 1) -> None:
+    """Recall all but the first `keep` tasks of the queue, members of families each by itself."""
+    others: list[Task | Piece] = []
+    for item in list(executor.queue.values()):
+        count = item.count if isinstance(item, Piece) else 1
+        if keep >= count:
+            keep -= count
+            continue
+        behind = cut(item, item.start + keep) if isinstance(item, Piece) and keep else item
+        if behind is not None:
+            others.append(behind)
+        keep = 0
+    recall(state, executor, others)
 
 
 def _retire(state: State, executor: Executor, end: End, target: int = 0) -> None:
@@ -324,7 +399,7 @@ def over_memory(state: State, event: OverMemory, now: float) -> None:
     executor = state.executors.get(event.executor_id)
     if executor is None or executor.session.ending:
         return
-    task = executor.queue.get(executor.seen) or executor.head
+    task = materialised(state, executor, executor.seen) or head_task(state, executor)
     if task is not None:
         executor.over_bytes, executor.over_written_bytes = event.used_bytes, event.written_bytes
         kill_for(state, executor, End.MEMORY, task)
@@ -356,10 +431,16 @@ def executor_exited(state: State, event: ExecutorExited, now: float) -> None:
         close_if_done(state, session.id)
         return
     state.stopped.extend(executor.stops)
-    tasks = list(executor.queue.values())
-    executor.queue.clear()
     unlucky = _failed_start(executor, event, killed)
+    materialised(state, executor, event.number)
+    if unlucky:
+        head_task(state, executor)
+    tasks = list(executor.queue.values())
     for task in tasks:
+        if isinstance(task, Piece):
+            members_back(state, task)
+            continue
+        del executor.queue[task.number]
         if task.fate is Fate.STOP and task.number == event.number:
             _note_output(state, task, event)
         result = None
@@ -481,8 +562,12 @@ def check_deadlines(state: State, now: float) -> None:
             _retire(state, executor, End.START)
             kill(state, executor)
             continue
-        task = executor.queue.get(executor.seen)
-        if task is not None and _over_time(task, now):
+        seen = find_in(executor, executor.seen)
+        if isinstance(seen, Piece) and seen.seen_place != seen.place_of(executor.seen):
+            continue  # another one was seen
+        if seen is not None and _over_time(seen, now):
+            task = materialised(state, executor, executor.seen)
+            assert task is not None
             kill_for(state, executor, End.TIMEOUT, task)
     for builtin in list(state.builtins.values()):
         task = builtin.task
@@ -490,6 +575,6 @@ def check_deadlines(state: State, now: float) -> None:
             end_builtin(state, builtin, End.TIMEOUT)
 
 
-def _over_time(task: Task, now: float) -> bool:
-    timeout = task.timeout
+def _over_time(task: Task | Piece, now: float) -> bool:
+    timeout = task.range.timeout if isinstance(task, Piece) else task.timeout
     return timeout is not None and task.seen_at is not None and now - task.seen_at > timeout

@@ -16,6 +16,7 @@ from rain.common.protocol.messages import CopyObjects, DropObjects, KeptObject, 
 from rain.common.spec import ObjectInfo, ObjectSpec, Transfer
 from rain.governor.core.effects import CancelFetch, DropFromStore, Fetch, Known, NoteObject, PutInStore, ToServer
 from rain.governor.core.events import FetchDone, Inherited, ObjectMoved
+from rain.governor.core.families.ranges import Range
 from rain.governor.core.records import Fetching, Object, Session, State, Task, open_session
 from rain.governor.core.reporting.outbox import flush
 from rain.governor.states import IN_STORE, FetchState, Phase, Presence
@@ -51,12 +52,12 @@ def find(state: State, id: ID) -> Object | None:
     return None if session is None else session.objects.get(id)
 
 
-def make_ready(state: State, task: Task) -> None:
-    """All inputs of the task are here."""
+def make_ready(state: State, task: Task | Range) -> None:
+    """All inputs of the task are here, or of what is left of a range."""
     task.phase = Phase.READY
     group = task.group
     heappush(group.heap, (task.rank, task.arrival, task))
-    group.ready += 1
+    group.ready += task.ready_count
     state.hungry[group] = None
 
 
@@ -213,7 +214,7 @@ def fetch_done(state: State, event: FetchDone, now: float) -> None:
             state.fetched[obj.id] = None
 
 
-def _note_transfer(task: Task, transfer: Transfer) -> None:
+def _note_transfer(task: Task | Range, transfer: Transfer) -> None:
     noted = task.transfers = task.transfers or []
     noted.append(transfer)
     if len(noted) > TRANSFERS_TOLD_MAX:
@@ -226,7 +227,7 @@ def _cancel_fetch(state: State, obj: Object) -> None:
     obj.presence = Presence.KNOWN
 
 
-def release(state: State, task: Task) -> None:
+def release(state: State, task: Task | Range) -> None:
     """The task uses its inputs no longer."""
     for obj in task.inputs:
         obj.uses -= 1

@@ -28,6 +28,7 @@ from rain.common.protocol.messages import OutputResult, TaskResult
 from rain.common.spec import ObjectSpec
 from rain.governor.core.effects import KeepPreview, MakePreview
 from rain.governor.core.events import PreviewMade
+from rain.governor.core.families.ranges import Range
 from rain.governor.core.records import PY, DuePreview, Executor, State, Task
 from rain.governor.states import ExecutorState, Presence, Stage
 
@@ -127,7 +128,7 @@ def made(state: State, event: PreviewMade, now: float) -> None:
         _ask_next(state, executor, now)
 
 
-def may_run(executor: Executor, task: Task, now: float) -> bool:
+def may_run(executor: Executor, task: Task | Range, now: float) -> bool:
     """Whether an idle executor may get a task although it makes a preview: not if that has taken long, and not what may
     run once, as the executor may be ended just when the task has begun."""
     return executor.preview is None or (now - executor.preview_since <= PREVIEW_SLOW_S and not task.solo)

@@ -6,14 +6,22 @@ Only the modules of this package write these; `rain.governor.core.check` says ho
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from rain.common.ids import ID
 from rain.common.location import LocalFile
-from rain.common.protocol.messages import ObjectData, SessionEnv, TaskAssignment, TaskOutput, TaskProgress, TaskResult
+from rain.common.protocol.messages import (
+    FamilyResults,
+    ObjectData,
+    SessionEnv,
+    TaskAssignment,
+    TaskOutput,
+    TaskProgress,
+    TaskResult,
+)
 from rain.common.spec import Transfer
 from rain.common.state_tables import states
-from rain.governor.core.effects import AnyEffect, ExecutorItem, Known
+from rain.governor.core.effects import AnyEffect, ExecutorItem, Known, MemberItems
 from rain.governor.estimates import Estimate
 from rain.governor.resources import Allocation, ResourceRequest, Resources
 from rain.governor.states import (
@@ -33,6 +41,9 @@ from rain.governor.states import (
     SessionState,
     Stage,
 )
+
+if TYPE_CHECKING:
+    from rain.governor.core.families.ranges import Piece, Range
 
 PY = "py"
 PROGRAM = "program"
@@ -63,6 +74,7 @@ class Session:
         "id",
         "last_group",
         "objects",
+        "ranges",
         "state",
         "tasks",
         "tasks_seen",
@@ -74,6 +86,7 @@ class Session:
         self.tasks_seen = 0
         self.envs: dict[int, SessionEnv] = {}
         self.tasks: dict[ID, Task] = {}
+        self.ranges: dict[int, list[Range]] = {}  # by numbers of tasks // `BUCKET`
         self.objects: dict[ID, Object] = {}
         self.groups: dict[GroupKey, Group] = {}
         self.executors: dict[int, Executor] = {}
@@ -115,7 +128,7 @@ class Object:
         self.known: Known | None = None
         self.presence = Presence.UNKNOWN
         self.source: ObjectData | None = None
-        self.waiters: dict[Task, None] | None = None
+        self.waiters: dict[Task | Range, None] | None = None
         self.rank: list[float] | None = None
         self.uses = 0
         self.drop = False
@@ -218,6 +231,8 @@ class Task:
         self.seen_at: float | None = None
         self.transfers: list[Transfer] | None = None
 
+    ready_count: ClassVar[int] = 1
+
     @property
     def unwanted(self) -> bool:
         """Whether it is being ended: how it ends does not matter any more."""
@@ -239,7 +254,7 @@ class Task:
         return f"<Task {self.id} attempt {self.attempt} {self.phase.value}>"
 
 
-Entry = tuple[list[float], int, Task]
+Entry = tuple[list[float], int, "Task | Range"]
 """What stands in heaps: rank, arrival, task."""
 
 
@@ -251,7 +266,9 @@ class Group:
     heap : list
         Entries of ready tasks, most urgent first; those of tasks that are no longer `Phase.READY` are skipped.
     ready : int
-        How many of them are.
+        How many tasks of these are, members of families each by itself.
+    width : int
+        How many executors of the group there can be at once.
     env : tuple of (str, str)
         Environment variables of the tasks.
     environment : int
@@ -278,6 +295,7 @@ class Group:
         "ready",
         "request",
         "session",
+        "width",
     )
 
     def __init__(
@@ -293,18 +311,10 @@ class Group:
         self.prefetches = self.own and not fresh
         self.heap: list[Entry] = []
         self.ready = 0
+        self.width = 1
         self.idle: dict[int, Executor] = {}
         self.busy: dict[int, Executor] = {}
         self.failed_starts = 0
-
-    def successor(self) -> Group:
-        """For executors of a fresh group that have run their task: the group of those that are reused."""
-        groups = self.session.groups
-        key = (self.kind, self.request, self.env, False, self.environment)
-        group = groups.get(key)
-        if group is None:
-            group = groups[key] = Group(self.session, *key)
-        return group
 
 
 class DuePreview(NamedTuple):
@@ -324,7 +334,7 @@ class Executor:
 
     Attributes
     ----------
-    queue : dict of int to Task
+    queue : dict of int to Task or Piece
         Tasks given to it and not answered, in order; the first one runs.
     load : float
         Estimated seconds of the whole queue.
@@ -387,7 +397,7 @@ class Executor:
         self.session = group.session
         self.allocation: Allocation | None = allocation
         self.devices = allocation.devices
-        self.queue: dict[int, Task] = {}
+        self.queue: dict[int, Task | Piece] = {}
         self.number = 0
         self.load = 0.0
         self.born_at = now
@@ -408,8 +418,8 @@ class Executor:
         self.preview_since = 0.0
 
     @property
-    def head(self) -> Task | None:
-        """The task that it runs, as far as is known."""
+    def head(self) -> Task | Piece | None:
+        """The task that it runs, as far as is known; of a piece it is the first member."""
         for task in self.queue.values():
             return task
         return None
@@ -501,6 +511,7 @@ class State:
         "fetched",
         "fetching",
         "finished",
+        "finished_members",
         "gave_back",
         "governor_id",
         "held",
@@ -523,6 +534,7 @@ class State:
         "session_ends",
         "sessions",
         "started",
+        "started_members",
         "stopped",
         "stopped_outputs",
         "store_drops",
@@ -552,15 +564,17 @@ class State:
         self.builtin_numbers = 0
         self.out: list[AnyEffect] = []
         self.previews_due: dict[Executor, None] = {}
-        self.runs: dict[Executor, list[ExecutorItem]] = {}
+        self.runs: dict[Executor, list[ExecutorItem | MemberItems]] = {}
         self.recalls: dict[Executor, list[int]] = {}
         self.clear_batches()
 
     def clear_batches(self) -> None:
         """Forget what was to be said to the server."""
         self.started: list[Task] = []
+        self.started_members: list[tuple[Piece, int]] = []
         self.progressed: dict[Task, TaskProgress] = {}
         self.finished: list[TaskResult] = []
+        self.finished_members: list[FamilyResults] = []
         self.stopped: list[tuple[ID, int]] = []
         self.stopped_outputs: dict[tuple[ID, int], TaskOutput] = {}
         self.gave_back: list[list[tuple[ID, int]]] = []

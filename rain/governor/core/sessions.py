@@ -5,6 +5,7 @@ from __future__ import annotations
 from rain.common.protocol.messages import EndSession, OpenSession
 from rain.governor.core.effects import CancelBuiltin, CancelFetch, EndSessionStore, KillExecutor
 from rain.governor.core.events import ServerGone
+from rain.governor.core.families.leaving import ranges_of
 from rain.governor.core.records import Session, State, open_session
 from rain.governor.core.tasks import settle_back
 from rain.governor.states import End, ExecutorState, Fate, FetchState, Phase, Presence, SessionState
@@ -80,9 +81,11 @@ def _forget(state: State, session: Session) -> None:
         task.phase = Phase.GONE
         if task.fate is Fate.GIVE_BACK:
             settle_back(state, task, given=False)
+    for owner in ranges_of(session):
+        owner.phase = Phase.GONE
     for obj in session.objects.values():
         obj.presence = Presence.UNKNOWN  # outdates entries of `State.wanted`
     for group in session.groups.values():
         state.hungry.pop(group, None)
-    session.tasks, session.objects, session.groups = {}, {}, {}
+    session.tasks, session.ranges, session.objects, session.groups = {}, {}, {}, {}
     session.estimates, session.last_group = {}, None

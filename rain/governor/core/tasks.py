@@ -11,6 +11,8 @@ from rain.common.spec import TaskError, TaskInfo, TaskSpec
 from rain.common.task_configs import COMPANION, EXECUTE, IN_GOVERNOR, PYTHON
 from rain.governor.core.effects import DropFromStore, Known, NoteObject
 from rain.governor.core.events import FetchFailed, ObjectLost
+from rain.governor.core.families.leaving import inputs_gone as members_gone
+from rain.governor.core.families.ranges import Range
 from rain.governor.core.objects import (
     COPY_RANK,
     discard,
@@ -47,25 +49,25 @@ ESTIMATES_MAX = 4096
 def add(state: State, session: Session, assignment: TaskAssignment) -> None:
     """Take a task; one that can never run here is answered as failed."""
     try:
-        group = _group_of(state, session, assignment.spec)
+        group = group_of(state, session, assignment.spec)
     except RainException as error:
-        kind = "resources" if isinstance(error, _TooMuchError) else "rain"
-        state.finished.append(failure(state, assignment, kind, str(error)))
+        state.finished.append(impossible(state, assignment, error))
         return
     spec = assignment.spec
     state.arrivals += 1
-    task = Task(assignment, session, group, _estimate_of(session, spec), state.arrivals)
+    task = Task(assignment, session, group, estimate_of(session, spec), state.arrivals)
     session.tasks[spec.id] = task
     session.tasks_seen += 1
     for entry in spec.inputs:
-        _use(state, task, entry.id)
+        use(state, task, entry.id)
     if spec.function is not None:
-        task.function = _use(state, task, spec.function)
+        task.function = use(state, task, spec.function)
     if not task.missing:
         make_ready(state, task)
 
 
-def _use(state: State, task: Task, id: ID) -> Object:
+def use(state: State, task: Task | Range, id: ID) -> Object:
+    """The object `id` is an input of the task, which waits for it if it is not here."""
     objects = task.session.objects
     obj = objects.get(id)
     if obj is None:
@@ -87,7 +89,7 @@ class _TooMuchError(RainException):
     """A task asks for more than this governor has in all."""
 
 
-def _group_of(state: State, session: Session, spec: TaskSpec) -> Group:
+def group_of(state: State, session: Session, spec: TaskSpec) -> Group:
     """The group of a task. Neighbours in a batch mostly share one: that is tried first."""
     last = session.last_group
     if (
@@ -112,6 +114,7 @@ def _group_of(state: State, session: Session, spec: TaskSpec) -> Group:
     group = session.groups.get(key)
     if group is None:
         group = session.groups[key] = Group(session, *key)
+        group.width = state.resources.times(request) or max(state.executors_max // 2, 1)
     session.last_group = (spec.task_type, spec.resources, options, spec.environment, group)
     return group
 
@@ -133,7 +136,8 @@ def _kind_of(state: State, spec: TaskSpec) -> str:
     )
 
 
-def _estimate_of(session: Session, spec: TaskSpec) -> Estimate:
+def estimate_of(session: Session, spec: TaskSpec) -> Estimate:
+    """What is known of the function of a task."""
     # Names that count something ("train/fold1", "train/fold2") are the same work.
     name = spec.name
     key = spec.function or (spec.task_type, name.rstrip("0123456789") if name else None)
@@ -143,6 +147,11 @@ def _estimate_of(session: Session, spec: TaskSpec) -> Estimate:
             session.estimates.clear()
         estimate = session.estimates[key] = Estimate()
     return estimate
+
+
+def impossible(state: State, assignment: TaskAssignment, error: RainException) -> TaskResult:
+    """The result of a task that has no group here."""
+    return failure(state, assignment, "resources" if isinstance(error, _TooMuchError) else "rain", str(error))
 
 
 def failure(state: State, assignment: TaskAssignment, kind: str, text: str) -> TaskResult:
@@ -278,7 +287,7 @@ def fetch_failed(state: State, event: FetchFailed, now: float) -> None:
     if obj.copy:
         obj.copy = False
         state.not_copied[obj.id] = event.reason
-    _inputs_gone(state, obj, event.reason)
+    inputs_gone(state, obj, event.reason)
     if not obj.uses:
         obj.session.objects.pop(obj.id, None)
 
@@ -304,12 +313,14 @@ def object_lost(state: State, event: ObjectLost, now: float) -> None:
     state.lost[obj.id] = event.reason
     for executor in obj.session.executors.values():
         executor.functions.discard(obj.id)
-    _inputs_gone(state, obj, event.reason)
+    inputs_gone(state, obj, event.reason)
     if not obj.uses:
         obj.session.objects.pop(obj.id, None)
 
 
-def _inputs_gone(state: State, obj: Object, reason: str) -> None:
+def inputs_gone(state: State, obj: Object, reason: str) -> None:
+    """Tasks that have not begun and need the object go back to the server."""
+    members_gone(state, obj, reason)
     tasks = [task for task in obj.session.tasks.values() if task.phase in NOT_STARTED and obj in task.inputs]
     if tasks:
         state.inputs_missing.append(([(task.id, task.attempt) for task in tasks], [obj.id], reason))

@@ -31,7 +31,7 @@ from typing import Any, cast
 import msgspec
 
 from rain.common.errors import ProtocolError, ResourceError
-from rain.common.limits import BATCH_BYTES_TARGET, EXECUTORS_MAX, LEDGER_BYTES, MIB, WORDS_BYTES
+from rain.common.limits import BATCH_BYTES_TARGET, EXECUTORS_MAX, INLINE_BYTES_MAX, LEDGER_BYTES, MIB, WORDS_BYTES
 from rain.common.protocol import ledger
 from rain.common.protocol.encoding import encode
 from rain.common.protocol.families import member_outputs, member_spec
@@ -43,6 +43,7 @@ from rain.common.protocol.messages import (
     ExecutorTask,
     ExecutorToGovernor,
     Exited,
+    FamilyResults,
     Forked,
     Interrupt,
     ModuleFound,
@@ -317,6 +318,8 @@ class PythonExecutors(ProcessPool[_Executor]):
             for header, _payload in executor.frames.feed(data):
                 for message in _decode(header):
                     if isinstance(message, Results):
+                        for family in message.families:
+                            _check_columns(family)
                         self._events.results(executor.id, message)
                     elif isinstance(message, Recalled):
                         self._events.recalled(executor.id, message.numbers)
@@ -432,6 +435,23 @@ class PythonExecutors(ProcessPool[_Executor]):
 
 def _named(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
+
+
+def _check_columns(told: FamilyResults) -> None:
+    """See that columns are of one length, and that what is in them may travel there.
+
+    Raises
+    ------
+    ProtocolError
+        If not.
+    """
+    size = len(told.durations)
+    sound = bool(size) and not size % 8 and len(told.start_times) == size and told.stride == len(told.outputs) + 1
+    for column in told.outputs:
+        sound = sound and len(column.data) == size // 8 and len(column.checksums) == size
+        sound = sound and max(map(len, column.data)) <= INLINE_BYTES_MAX
+    if not sound:
+        raise ProtocolError(f"the columns of the family of task {told.first} do not fit each other")
 
 
 def _as_task(family: ExecutorFamily) -> ExecutorTask:

@@ -34,24 +34,27 @@ def flush(state: State) -> None:
     if state.store_drops:
         out.append(DropFromStore(state.store_drops))
         state.store_drops = []
-    if state.started:
+    if state.started or state.started_members:
         # What ended or came back in the same turn is not worth a word.
         running = [
             (task.id, task.attempt)
             for task in state.started
             if task.phase in STARTED and task.seen_at is not None and not task.unwanted
         ]
+        for piece, place in state.started_members:
+            if piece.start <= place < piece.stop and piece.seen_place == place:
+                running += piece.range.attempts(place, place + 1)
         if running:
             out.append(ToServer(Started(running)))
-        state.started = []
+        state.started, state.started_members = [], []
     if state.progressed:
         told = [told for task, told in state.progressed.items() if task.phase in STARTED and not task.unwanted]
         if told:
             out.append(ToServer(Progressed(told)))
         state.progressed = {}
-    if state.finished:
-        out.append(ToServer(Finished(state.finished)))
-        state.finished = []
+    if state.finished or state.finished_members:
+        out.append(ToServer(Finished(state.finished, state.finished_members)))
+        state.finished, state.finished_members = [], []
     if state.gave_back:
         out.extend([ToServer(GaveBack(given)) for given in state.gave_back])
         state.gave_back = []

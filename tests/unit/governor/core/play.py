@@ -43,6 +43,7 @@ class Play:
         self.world = World({"cpus": chance.choice([1, 2, 4]), "gpus": 2})
         self.moves: list[tuple[Callable[[], None], int]] = [
             (self.assign, 12),
+            (self.assign_family, 5),
             (self.turn, 20),
             (self.results, 20),
             (self.seen, 8),
@@ -96,6 +97,16 @@ class Play:
                 if function not in world.held:
                     objects.append(m.ObjectData(ObjectSpec(function), ObjectInfo(), Inline(b"f")))
             world.assign(inputs, objects, kind, resources, options, function, chance.randint(0, 3))
+
+    def assign_family(self) -> None:
+        world, chance = self.world, self.chance
+        resources = chance.choice([{"cpus": 1}, {"cpus": 0.5}])
+        function = ID(world.session, 0)
+        objects = [self._new_object()] if chance.random() < 0.3 else []
+        if function not in world.held:
+            objects.append(m.ObjectData(ObjectSpec(function), ObjectInfo(), Inline(b"f")))
+        count, options = chance.choice([1, 3, 6, 12, 40]), chance.choice(OPTIONS)
+        world.assign_family(count, objects, resources, options, function, chance.randint(0, 3))
 
     def _new_object(self) -> m.ObjectData:
         world = self.world

@@ -13,6 +13,7 @@ from typing import Any
 from rain.common.ids import ID
 from rain.common.location import Inline, Replica, Replicas
 from rain.common.protocol import messages as m
+from rain.common.protocol.families import results as results_of
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskInfo, TaskOptions, TaskSpec, TaskSpecInput
 from rain.governor.core import GovernorCore
 from rain.governor.core import effects as fx
@@ -141,6 +142,17 @@ def ids(items: Iterable[Any]) -> str:
     return " ".join(words)
 
 
+def started_words(item: fx.ExecutorItem | fx.MemberItems) -> list[str]:
+    """What an executor is given."""
+    if isinstance(item, fx.ExecutorItem):
+        return [f"{item.assignment.spec.id}#{item.number}"]
+    first, stride = item.family.spec.id, len(item.family.outputs) + 1
+    return [
+        f"{ID(first[0], first[1] + place * stride)}#{item.number + place - item.start}"
+        for place in range(item.start, item.stop)
+    ]
+
+
 def describe(effect: fx.AnyEffect) -> list[str]:
     """An effect as lines."""
     match effect:
@@ -164,7 +176,7 @@ def describe(effect: fx.AnyEffect) -> list[str]:
             devices = "".join(f" {name}={numbers}" for name, numbers in effect.devices.items())
             return [f"start e{effect.executor_id} {effect.kind}{devices}"]
         case fx.RunOnExecutor(executor_id, items):
-            words = [f"{item.assignment.spec.id}#{item.number}" for item in items]
+            words = [word for item in items for word in started_words(item)]
             return [f"run e{executor_id}: {' '.join(words)}"]
         case fx.RecallFromExecutor(executor_id, numbers):
             return [f"recall e{executor_id}: {' '.join(f'#{n}' for n in numbers)}"]
@@ -191,8 +203,9 @@ def describe(effect: fx.AnyEffect) -> list[str]:
 def describe_message(message: Any) -> list[str]:
     """A message to the server as lines."""
     match message:
-        case m.Finished(results):
-            return [
+        case m.Finished(results, families):
+            columns = [one for family in families for one in results_of(family)]
+            return [f"columns {ids((r.id, r.attempt) for r in columns)}"] * bool(columns) + [
                 f"finished {ids([(r.id, r.attempt)])}"
                 if r.error is None
                 else f"failed {ids([(r.id, r.attempt)])} {r.error.kind}"

@@ -12,12 +12,55 @@ from rain.common.ids import ID
 from rain.common.limits import GOVERNOR_TRANSFERS_MAX
 from rain.common.location import Inline
 from rain.common.protocol import messages as m
+from rain.common.protocol.columns import counts, floats
+from rain.common.protocol.families import assignments, results
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskInfo, TaskOptions, TaskSpec, TaskSpecInput
 from rain.governor.core import GovernorCore
 from rain.governor.core import effects as fx
 from rain.governor.core import events as ev
 
 Attempt = tuple[ID, int]
+
+
+def apart(item: fx.ExecutorItem | fx.MemberItems) -> list[fx.ExecutorItem]:
+    """Members of a family one by one."""
+    if isinstance(item, fx.ExecutorItem):
+        return [item]
+    return [
+        fx.ExecutorItem(item.number + count, assignment, item.inputs, item.function, item.function_cached or count > 0)
+        for count, assignment in enumerate(assignments(item.family)[item.start : item.stop])
+    ]
+
+
+def as_columns(result: m.TaskResult) -> m.FamilyResults:
+    """A result of a member, as its executor tells it."""
+    outputs = [
+        m.OutputColumn(ObjectInfo(), [output.location.data], counts([output.location.checksum or 0]))
+        for output in result.outputs
+        if isinstance(output.location, Inline)
+    ]
+    info = result.info
+    return m.FamilyResults(
+        result.id, len(outputs) + 1, result.attempt, floats([info.start_time or 0.0]), floats([0.0001]), outputs
+    )
+
+
+def joined(columns: list[m.FamilyResults]) -> list[m.FamilyResults]:
+    """Neighbours as one."""
+    found: list[m.FamilyResults] = []
+    for told in columns:
+        last = found[-1] if found else None
+        count = 0 if last is None else len(last.durations) // 8
+        follows = last is not None and told.first == ID(last.first[0], last.first[1] + count * last.stride)
+        if last is None or not follows or last.attempt != told.attempt or last.stride != told.stride:
+            found.append(told)
+            continue
+        last.start_times += told.start_times
+        last.durations += told.durations
+        for column, other in zip(last.outputs, told.outputs, strict=True):
+            column.data += other.data
+            column.checksums += other.checksums
+    return found
 
 
 class PaperExecutor:
@@ -29,6 +72,7 @@ class PaperExecutor:
         self.recalls: list[list[int]] = []
         self.last_number = 0
         self.functions: set[ID] = set()
+        self.members: set[int] = set()  # numbers of members of families
         self.killed = False
         self.running = 0  # the shared word
         self.made: set[ID] = set()
@@ -70,6 +114,8 @@ class World:
         self.next_id = 1
         self.session = 1
         self.executed: Counter[Attempt] = Counter()
+        self.owed: list[m.ObjectData] = []  # what it has for tasks here, as it was not held here
+        self.told_in_columns = 0
 
     # -- stepping -------------------------------------------------------------------------------
 
@@ -86,7 +132,12 @@ class World:
         self.step(ev.ServerSaid(message))
 
     def turn(self) -> None:
-        """End the turn."""
+        """End the turn; before it the server brings what it owes."""
+        owed = [data for data in self.owed if data.spec.id.session_id == self.session]
+        self.owed = []
+        if owed:
+            self.held.update(data.spec.id for data in owed if not self.dropping[data.spec.id])
+            self.server(m.Assign([], owed))
         self.step(ev.TurnEnded())
 
     # -- effects --------------------------------------------------------------------------------
@@ -99,7 +150,7 @@ class World:
         executor = self.executors[effect.executor_id]
         assert not executor.killed
         assert effect.items
-        for item in effect.items:
+        for item in [one for given in effect.items for one in apart(given)]:
             spec = item.assignment.spec
             assert spec.id.session_id == executor.start.session_id
             assert item.number == executor.last_number + 1
@@ -114,6 +165,8 @@ class World:
                 assert id in (executor.functions if item.function_cached else self.store)
                 executor.functions.add(id)
             executor.queue[item.number] = item
+            if item.assignment.spec.config:
+                executor.members.add(item.number)
             self._runs(item.assignment)
         if executor.start.kind == "cpp":
             assert len(executor.queue) == 1
@@ -213,6 +266,17 @@ class World:
                 continue
             # What an order to drop is on its way for is not taken for held.
             self.held.update(output.id for output in result.outputs if not self.dropping[output.id])
+        for result in [result for family in message.families for result in results(family)]:
+            self._ends((result.id, result.attempt))
+            self.told_in_columns += 1
+            if result.id.session_id in self.ending:
+                continue
+            wanted = {entry.id for assignment in self.open.values() for entry in assignment.spec.inputs}
+            for output in result.outputs:
+                assert output.id not in self.store, f"{output.id} is held here, and the server does not know"
+                if output.id in wanted:
+                    assert isinstance(output.location, Inline)
+                    self.owed.append(m.ObjectData(ObjectSpec(output.id), output.info, output.location))
 
     def _told_Started(self, message: m.Started) -> None:
         for attempt in message.tasks:
@@ -311,6 +375,28 @@ class World:
         kept = [0] if rank else []
         self.give(m.TaskAssignment(spec, 1, [ObjectSpec(output)], [rank], kept=kept), objects)
 
+    def assign_family(
+        self,
+        count: int,
+        objects: list[m.ObjectData],
+        resources: dict[str, float],
+        options: TaskOptions | None,
+        function: ID,
+        rank: float,
+    ) -> None:
+        """New members of a family."""
+        id, output = ID(self.session, self.next_id), ID(self.session, self.next_id + 1)
+        inputs = [TaskSpecInput(data.spec.id) for data in objects if data.spec.id != function]
+        self.next_id += 2 * count
+        spec = TaskSpec(id, "py/", [b""], inputs, [output], resources, function=function, options=options)
+        args = [bytes([place]) for place in range(count)]
+        family = m.FamilyAssignment(spec, 1, [ObjectSpec(output)], args, [rank, 0.0], [0] if rank else [])
+        for assignment in assignments(family):
+            self.attempts[assignment.spec.id] = 1
+            self.open[assignment.spec.id, 1] = assignment
+        self.held.update(data.spec.id for data in objects)
+        self.server(m.Assign([], objects, [family]))
+
     def give(self, assignment: m.TaskAssignment, objects: list[m.ObjectData]) -> None:
         """Assign, also again."""
         attempt = (assignment.spec.id, assignment.attempt)
@@ -393,12 +479,23 @@ class World:
         """Run some tasks of the queue and report them."""
         executor = self.executors[executor_id]
         self.preview_ends(executor_id, m.OwnPreview(ID(0, 0), put_off=True))
-        results = []
+        told: list[m.TaskResult] = []
+        columns: list[m.FamilyResults] = []
         for _ in range(min(count, len(executor.queue))):
             item = executor.queue.pop(executor.begin())
-            results.append(self.adopt(self.result_of(item.assignment, error)))
-            executor.made.update(output.id for output in results[-1].outputs)
-        self.step(ev.ExecutorResults(executor_id, results, stale))
+            result = self.result_of(item.assignment, error)
+            executor.made.update(output.id for output in result.outputs)
+            if item.number in executor.members and result.error is None and not executor.killed:
+                if told:
+                    self.step(ev.ExecutorResults(executor_id, told))
+                    told = []
+                columns.append(as_columns(result))
+                continue
+            if columns:
+                self.step(ev.ExecutorResults(executor_id, [], families=joined(columns)))
+                columns = []
+            told.append(self.adopt(result))
+        self.step(ev.ExecutorResults(executor_id, told, stale, joined(columns)))
 
     def executor_answers(self, executor_id: int) -> None:
         """Answer the oldest recall."""

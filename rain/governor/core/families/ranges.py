@@ -1,0 +1,236 @@
+"""Records of families: `Range`, consecutive members as they were assigned, and `Piece`, some of them in an executor.
+
+Theory of operation
+-------------------
+A member is in its range's `rest` while no executor has it, then in a `Piece` in the queue of an executor. It leaves
+when it has ended, or becomes a `Task` (`rain.governor.core.families.members.materialise`) because something happens to
+it alone. Where only what is common to all tasks is asked, a range is read like a waiting or ready task and a piece like
+a queued one: they have the same attributes.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from typing import TYPE_CHECKING, ClassVar
+
+from rain.common.ids import ID
+from rain.common.protocol.messages import FamilyAssignment
+from rain.common.spec import Transfer
+from rain.common.state_tables import states
+from rain.governor.states import PHASES, Phase
+
+if TYPE_CHECKING:
+    from rain.governor.core.records import Executor, Group, Object, Session
+    from rain.governor.estimates import Estimate
+
+BUCKET = 256
+"""Numbers of tasks in one entry of `Session.ranges`."""
+
+
+@states(phase=PHASES)
+class Range:
+    """Consecutive members of a family.
+
+    Attributes
+    ----------
+    assignment : FamilyAssignment
+    id : ID
+        Of the first member; the number of each other is `stride` more than that of the one before.
+    count : int
+    rest : list of (int, int)
+        Members that no executor has, as places from … to, in order and apart from each other.
+    pieces : list of Piece
+        Those that executors have.
+    left : int
+        Members of both.
+    rank : list of float
+        Of the first of the rest.
+    inputs, function, missing, transfers :
+        As of `rain.governor.core.records.Task`; all members have them in common.
+    phase : Phase
+        `Phase.READY` while there is a rest and all inputs are here, `Phase.QUEUED` while executors have all.
+    """
+
+    __slots__ = (
+        "arrival",
+        "assignment",
+        "attempt",
+        "count",
+        "estimate",
+        "function",
+        "group",
+        "id",
+        "inputs",
+        "left",
+        "missing",
+        "phase",
+        "pieces",
+        "rank",
+        "rest",
+        "session",
+        "stride",
+        "transfers",
+    )
+
+    def __init__(
+        self, assignment: FamilyAssignment, session: Session, group: Group, estimate: Estimate, arrival: int
+    ) -> None:
+        self.assignment = assignment
+        self.id = assignment.spec.id
+        self.attempt = assignment.attempt
+        self.stride = len(assignment.outputs) + 1
+        self.count = self.left = len(assignment.args)
+        self.session = session
+        self.group = group
+        self.estimate = estimate
+        self.rank = assignment.rank
+        self.arrival = arrival
+        self.inputs: list[Object] = []
+        self.function: Object | None = None
+        self.missing = 0
+        self.transfers: list[Transfer] | None = None
+        self.rest = [(0, self.count)]
+        self.pieces: list[Piece] = []
+        self.phase = Phase.WAITING
+
+    @property
+    def ready_count(self) -> int:
+        """How many of the rest there are."""
+        return sum([stop - start for start, stop in self.rest])
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds that a member may run."""
+        options = self.assignment.spec.options
+        return None if options is None else options.timeout
+
+    @property
+    def solo(self) -> bool:
+        """As of `rain.governor.core.records.Task`."""
+        options = self.assignment.spec.options
+        return options is not None and options.rerun == "never"
+
+    def member_id(self, place: int) -> ID:
+        """The id of a member."""
+        session_id, number = self.id
+        return ID(session_id, number + place * self.stride)
+
+    def attempts(self, start: int, stop: int) -> list[tuple[ID, int]]:
+        """Ids and attempts of members."""
+        return [(self.member_id(place), self.attempt) for place in range(start, stop)]
+
+    def place_of(self, number: int) -> int:
+        """The place of the member whose id has this number; -1 if there is none."""
+        place, off = divmod(number - self.id[1], self.stride)
+        return place if not off and 0 <= place < self.count else -1
+
+    def rank_of(self, place: int) -> list[float]:
+        """The rank of a member."""
+        rank = self.assignment.rank
+        return [*rank[:-1], rank[-1] + place] if rank else rank
+
+    def buckets(self) -> range:
+        """Under which `Session.ranges` lists it."""
+        first = self.id[1]
+        return range(first // BUCKET, (first + (self.count - 1) * self.stride) // BUCKET + 1)
+
+    def take(self, count: int) -> tuple[int, int]:
+        """The first of the rest, at most `count`, which are in it no longer."""
+        start, stop = self.rest[0]
+        if stop - start > count:
+            stop = start + count
+            self.rest[0] = stop, self.rest[0][1]
+        else:
+            del self.rest[0]
+        self._ranked()
+        return start, stop
+
+    def carve(self, place: int) -> bool:
+        """Take one member out of the rest; False if it is not there."""
+        for index, (start, stop) in enumerate(self.rest):
+            if start <= place < stop:
+                self.rest[index : index + 1] = [
+                    part for part in ((start, place), (place + 1, stop)) if part[0] < part[1]
+                ]
+                self._ranked()
+                return True
+        return False
+
+    def give(self, start: int, stop: int) -> None:
+        """Members are in the rest again."""
+        insort(self.rest, (start, stop))
+        joined = self.rest[:1]
+        for begin, end in self.rest[1:]:
+            if begin == joined[-1][1]:
+                joined[-1] = joined[-1][0], end
+            else:
+                joined.append((begin, end))
+        self.rest = joined
+        self._ranked()
+
+    def _ranked(self) -> None:
+        if self.rest:
+            self.rank = self.rank_of(self.rest[0][0])
+
+    def __lt__(self, other: object) -> bool:
+        return False  # a heap may have two entries of one range
+
+    def __repr__(self) -> str:
+        return f"<Range {self.id} +{self.stride} of {self.count} attempt {self.attempt} {self.phase.value}>"
+
+
+class Piece:
+    """Consecutive members of a range in the queue of an executor.
+
+    Attributes
+    ----------
+    range : Range
+    start, stop : int
+        Places of the first that has not ended and of the one behind the last.
+    key : int
+        In the executor's queue.
+    cost : float
+        Estimated seconds of each.
+    recalled : bool
+        Whether the executor was asked for it.
+    seen_place : int
+        The member that was seen running last, at `seen_at` for the first time; -1 none.
+    """
+
+    __slots__ = ("_offset", "cost", "executor", "key", "range", "recalled", "seen_at", "seen_place", "start", "stop")
+
+    unwanted: ClassVar[bool] = False
+
+    def __init__(self, owner: Range, start: int, stop: int, number: int, executor: Executor, cost: float) -> None:
+        self.range = owner
+        self.start = start
+        self.stop = stop
+        self.key = number
+        self._offset = number - start
+        self.executor = executor
+        self.cost = cost
+        self.recalled = False
+        self.seen_place = -1
+        self.seen_at: float | None = None
+
+    @property
+    def count(self) -> int:
+        """How many they are."""
+        return self.stop - self.start
+
+    @property
+    def numbers(self) -> range:
+        """By which the executor knows them."""
+        return range(self.start + self._offset, self.stop + self._offset)
+
+    def number_of(self, place: int) -> int:
+        """By which the executor knows one of them."""
+        return place + self._offset
+
+    def place_of(self, number: int) -> int:
+        """The place of the member that the executor knows by this number; -1 if it is none of these."""
+        place = number - self._offset
+        return place if self.start <= place < self.stop else -1
+
+    def __repr__(self) -> str:
+        return f"<Piece {self.start}:{self.stop} of {self.range!r}>"
