@@ -20,6 +20,7 @@ from rain.governor.core import events as ev
 from rain.governor.states import Stage
 from tests.sim import plan
 from tests.sim.network import PeerSide
+from tests.support.members import apart, as_columns, is_plain, joined
 
 if TYPE_CHECKING:
     from tests.sim.world import World
@@ -47,11 +48,12 @@ class PaperExecutor:
         self.start = start
         self.queue: list[tuple[do.ExecutorItem, list[bytes]]] = []
         self.functions: dict[ID, None] = {}
+        self.members: set[int] = set()  # numbers of members of families
         self.running: tuple[do.ExecutorItem, list[bytes]] | None = None
         self.up = False
         self.dead = False
         self.run = 0
-        self.results: list[TaskResult] = []
+        self.results: list[Any] = []  # of tasks, and of members of families
         self.preview: ID | None = None
 
 
@@ -338,8 +340,10 @@ class SimGovernor:
 
     def _run(self, effect: do.RunOnExecutor) -> None:
         executor = self.executors[effect.executor_id]
-        for item in effect.items:
+        for item in [one for given in effect.items for one in apart(given)]:
             spec = item.assignment.spec
+            if isinstance(spec.config, list) and spec.config and isinstance(spec.config[0], bytes):
+                executor.members.add(item.number)
             values = [self.store[wanted.id][0] for wanted in spec.inputs]
             if item.function is not None:
                 if item.function_cached:
@@ -388,7 +392,10 @@ class SimGovernor:
             self._exit(id, executor, "was killed by signal SIGSEGV")
             return
         executor.running = None
-        executor.results.append(result)
+        if item.number in executor.members and self.random.random() < 0.9 and is_plain(result):
+            executor.results.append(as_columns(result))
+        else:
+            executor.results.append(result)
         if executor.queue and self.random.random() < 0.5:
             self._next(id, executor)
             return
@@ -396,11 +403,18 @@ class SimGovernor:
         self._next(id, executor)
 
     def _report(self, id: int, executor: PaperExecutor) -> None:
-        if executor.results:
-            results, executor.results = executor.results, []
-            for result in results:
+        told, executor.results = executor.results, []
+        while told:
+            columns = type(told[0]) is m.FamilyResults
+            count = next((i for i, one in enumerate(told) if (type(one) is m.FamilyResults) is not columns), len(told))
+            part, told = told[:count], told[count:]
+            stale = not told and self.random.random() < 0.02
+            if columns:
+                self.step(ev.ExecutorResults(id, [], stale, joined(part)))
+                continue
+            for result in part:
                 self._adopt(result)
-            self.step(ev.ExecutorResults(id, results, self.random.random() < 0.02))
+            self.step(ev.ExecutorResults(id, part, stale))
 
     def _outcome(self, assignment: TaskAssignment, values: list[bytes]) -> TaskResult | None:
         """The result of a run; None for a crash."""

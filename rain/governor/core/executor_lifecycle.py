@@ -66,14 +66,19 @@ def executor_results(state: State, event: ExecutorResults, now: float) -> None:
             task.estimate.add(_cost(result, None))
             _ended(state, executor, task, result, now, fresh=True)
     results = event.results
+    needless: list[TaskResult] = []
     last = len(results) - 1
     for i, result in enumerate(results):
         found = _take(state, executor, result)
         if found is None:
-            discard(state, result)
+            needless.append(result)
             continue
         found.estimate.add(_cost(result, results[i + 1] if i < last else None))
+        if found.unwanted:
+            needless.append(result)
         _ended(state, executor, found, result, now)
+    for result in needless:  # when it is known what a newer attempt has made meanwhile
+        discard(state, result)
     if results or families:
         executor.started = True
     executor.head_at = now
@@ -86,8 +91,6 @@ def executor_results(state: State, event: ExecutorResults, now: float) -> None:
 def _ended(state: State, executor: Executor, task: Task, result: TaskResult, now: float, fresh: bool = False) -> None:
     """An attempt has ended in its executor; `fresh`: the store has not taken its outputs yet."""
     if task.unwanted:
-        if not fresh:
-            discard(state, result)
         if task.fate is Fate.STOP:
             executor.stops.append((task.id, task.attempt))
             _note_output(state, task, result)

@@ -106,12 +106,12 @@ def materialise(state: State, owner: Range, place: int) -> Task:
         if not task.missing:
             make_ready(state, task)
     else:
-        _queued(piece, place, task)
+        _queued(state, piece, place, task)
     left(state, owner, 1)
     return task
 
 
-def _queued(piece: Piece, place: int, task: Task) -> None:
+def _queued(state: State, piece: Piece, place: int, task: Task) -> None:
     """A task takes the place of a member in the queue of its executor."""
     executor = piece.executor
     cut(piece, place + 1)
@@ -125,7 +125,9 @@ def _queued(piece: Piece, place: int, task: Task) -> None:
     task.cost = one.cost
     if one.seen_place == place:
         task.seen_at = one.seen_at
+        state.started.append(task)
     one.range.pieces.remove(one)
+    one.stop = one.start
     queue = executor.queue
     if one.key == task.number:
         queue[one.key] = task
@@ -200,12 +202,14 @@ def come_back(state: State, piece: Piece) -> None:
         reason = f"governor {state.governor_id} lost them while the task was queued"
         state.inputs_missing.append((owner.attempts(piece.start, piece.stop), gone, reason))
         left(state, owner, piece.count)
+        piece.stop = piece.start
         return
     owner.give(piece.start, piece.stop)
     if owner.phase is Phase.READY:
         owner.group.ready += piece.count
     else:
         make_ready(state, owner)
+    piece.stop = piece.start
 
 
 def recalled(state: State, executor: Executor, asked: list[int], given: set[int]) -> None:
