@@ -84,6 +84,7 @@ class SimGovernor:
         self.resources = resources
         self.random: Random = world.random
         self.previews = Random(f"{world.seed} {host}")  # dice of their own
+        self.columns = Random(f"{world.seed} {host} columns")
         self.alive = True
         self.store: dict[ID, tuple[bytes, LocalFile | None]] = {}
         world.stores += 1
@@ -340,10 +341,11 @@ class SimGovernor:
 
     def _run(self, effect: do.RunOnExecutor) -> None:
         executor = self.executors[effect.executor_id]
+        for given in effect.items:
+            if isinstance(given, do.MemberItems):
+                executor.members.update(range(given.number, given.number + given.stop - given.start))
         for item in [one for given in effect.items for one in apart(given)]:
             spec = item.assignment.spec
-            if isinstance(spec.config, list) and spec.config and isinstance(spec.config[0], bytes):
-                executor.members.add(item.number)
             values = [self.store[wanted.id][0] for wanted in spec.inputs]
             if item.function is not None:
                 if item.function_cached:
@@ -392,7 +394,7 @@ class SimGovernor:
             self._exit(id, executor, "was killed by signal SIGSEGV")
             return
         executor.running = None
-        if item.number in executor.members and self.random.random() < 0.9 and is_plain(result):
+        if item.number in executor.members and self.columns.random() < 0.9 and is_plain(result):
             executor.results.append(as_columns(result))
         else:
             executor.results.append(result)
