@@ -6,7 +6,8 @@ import msgspec
 
 from rain.common.formatting import shorten
 from rain.common.ids import ID
-from rain.common.protocol.messages import TaskResult
+from rain.common.protocol.families import results
+from rain.common.protocol.messages import Finished, TaskResult
 from rain.common.spec import TaskError, TaskInfo
 
 
@@ -20,3 +21,9 @@ def failure(result: TaskResult, message: str) -> TaskResult:
     text = shorten(message)
     info = msgspec.structs.replace(result.info, error=text)
     return msgspec.structs.replace(result, info=info, outputs=[], error=TaskError("rain", text))
+
+
+def only_good(message: Finished) -> TaskResult | None:
+    """The only result in a message, if it is one that may become a failure."""
+    found = [*message.results, *(result for family in message.families for result in results(family))]
+    return found[0] if found and found[0].error is None else None

@@ -23,7 +23,6 @@ from rain.common.ids import ID
 from rain.common.limits import DEADLINES, HEARTBEAT_S, LEAVE_S, SERVER_SOUGHT_S, Deadlines
 from rain.common.location import replicas_of
 from rain.common.protocol.address import format_address, is_wildcard, parse_address
-from rain.common.protocol.families import results
 from rain.common.protocol.messages import (
     DataError,
     DataGet,
@@ -39,7 +38,6 @@ from rain.common.protocol.messages import (
     ObjectData,
     Register,
     ServerToGovernor,
-    TaskResult,
 )
 from rain.common.spec import Transfer
 from rain.governor.attempts import Attempts
@@ -52,7 +50,7 @@ from rain.governor.finding import find_server, own_address_towards
 from rain.governor.inheritance.index_format import About
 from rain.governor.inheritance.taking import cluster_of, take_over
 from rain.governor.pools.zygotes.process import ZygoteProcess
-from rain.governor.results import failed
+from rain.governor.results import failed, only_good
 from rain.governor.store import Held, Store
 from rain.governor.surroundings.host_load import HostLoad
 from rain.governor.surroundings.leaving import Departures, End
@@ -458,7 +456,7 @@ class Governor:
     def _unsendable(self, message: Any, error: Exception) -> None:
         """A message cannot be sent: a result goes as a failure, any other message ends the conversation."""
         log.error("a %s message cannot be sent", type(message).__name__, exc_info=error)
-        if isinstance(message, Finished) and (result := _good(message)) is not None and self._sender is not None:
+        if isinstance(message, Finished) and (result := only_good(message)) is not None and self._sender is not None:
             self._store.drop([output.id for output in result.outputs])
             text = f"the task's result cannot be sent: {error}"
             self._sender.send(Finished([failed(result.id, result.attempt, text, self.governor_id)]))
@@ -599,9 +597,3 @@ class Governor:
 
 def _no_peer(hello: Hello) -> Any:
     raise RainException("this is a governor's data port; connect to the server")
-
-
-def _good(message: Finished) -> TaskResult | None:
-    """The only result in a message, if it is one that may become a failure."""
-    found = [*message.results, *(result for family in message.families for result in results(family))]
-    return found[0] if found and found[0].error is None else None
