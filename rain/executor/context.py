@@ -82,14 +82,32 @@ class Context:
 
     @property
     def spec(self) -> TaskSpec:
+        """What the task is, as its user declared it.
+
+        Returns
+        -------
+        TaskSpec
+        """
         return self._attempt.spec
 
     @property
     def info(self) -> TaskInfo:
+        """What is known of this attempt; `user` in it may be filled.
+
+        Returns
+        -------
+        TaskInfo
+        """
         return self._attempt.info
 
     @property
     def nodes(self) -> list[Node]:
+        """The task's governors.
+
+        Returns
+        -------
+        list of Node
+        """
         return list(self._attempt.nodes)
 
     def debug(self, fmt: Any, *args: Any, **kwargs: Any) -> None:
