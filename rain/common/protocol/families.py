@@ -136,6 +136,49 @@ def results(family: FamilyResults) -> list[TaskResult]:
     return found
 
 
+def joined(told: list[FamilyResults]) -> list[FamilyResults]:
+    """The same results in as few pieces as there can be, in the order of members: those of neighbours become one.
+
+    Examples
+    --------
+    >>> parts = [FamilyResults(ID(1, number), 2, 1, bytes(8), bytes(8), []) for number in (14, 10, 12, 20)]
+    >>> [(part.first, len(part.durations) // 8) for part in joined(parts)]
+    [(1/10, 3), (1/20, 1)]
+    """
+    runs: list[list[FamilyResults]] = []
+    for part in sorted(told, key=lambda part: part.first) if len(told) > 1 else told:
+        if runs and _follows(runs[-1][-1], part):
+            runs[-1].append(part)
+        else:
+            runs.append([part])
+    return [run[0] if len(run) == 1 else _join(run) for run in runs]
+
+
+def _follows(before: FamilyResults, part: FamilyResults) -> bool:
+    size = len(before.durations)
+    return (
+        part.first[1] == before.first[1] + before.stride * (size // 8)
+        and (part.first[0], part.stride, part.attempt) == (before.first[0], before.stride, before.attempt)
+        and len(before.start_times) == size
+        and len(part.outputs) == len(before.outputs)
+        and all(
+            8 * len(one.data) == len(one.checksums) == size and one.info == other.info
+            for one, other in zip(before.outputs, part.outputs, strict=True)
+        )
+    )
+
+
+def _join(run: list[FamilyResults]) -> FamilyResults:
+    first = run[0]
+    columns = []
+    for at, column in enumerate(first.outputs):
+        its = [part.outputs[at] for part in run]
+        data = [value for one in its for value in one.data]
+        columns.append(OutputColumn(column.info, data, b"".join([one.checksums for one in its])))
+    times, durations = [part.start_times for part in run], [part.durations for part in run]
+    return FamilyResults(first.first, first.stride, first.attempt, b"".join(times), b"".join(durations), columns)
+
+
 def _inline(column: OutputColumn) -> list[Inline]:
     return [Inline(data, checksum) for data, checksum in zip(column.data, counts_of(column.checksums), strict=True)]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from rain.common.ids import ID
 from rain.common.protocol.columns import counts, floats_of
-from rain.common.protocol.families import part_of, results
+from rain.common.protocol.families import joined, part_of, results
 from rain.common.protocol.messages import FamilyResults, FamilyUpdate, ObjectColumn, TaskResult
 from rain.common.states import DataObjectState
 from rain.server.core.effects import MembersFinished
@@ -23,10 +23,23 @@ from rain.server.states import FINISHED, READY
 def ended(state: State, governor: Governor, families: list[FamilyResults]) -> list[TaskResult]:
     """Take results of members by the run; returns those that have to be taken one by one."""
     left: list[TaskResult] = []
-    for told in families:
+    rest = joined(families)[::-1]
+    while rest:
+        told = rest.pop()
         session = state.graph.sessions.get(told.first[0])
-        if session is not None and not session.over:
-            left += _ended(state, session, governor, told)
+        if session is None or session.over:
+            continue
+        found = session.families.find(told.first[1])
+        if (
+            found is not None
+            and found[1] + len(told.durations) // 8 > found[0].count
+            and told.stride == found[0].stride
+        ):
+            # The numbers of the next family follow.
+            there = found[0].count - found[1]
+            rest.append(part_of(told, there, len(told.durations) // 8))
+            told = part_of(told, 0, there)
+        left += _ended(state, session, governor, told)
     return left
 
 

@@ -11,7 +11,16 @@ from rain.common.ids import ID
 from rain.common.location import Inline
 from rain.common.protocol import messages as m
 from rain.common.protocol.columns import counts, counts_of, floats, floats_of
-from rain.common.protocol.families import assignments, is_sound, member_outputs, member_spec, results, updates
+from rain.common.protocol.families import (
+    assignments,
+    is_sound,
+    joined,
+    member_outputs,
+    member_spec,
+    part_of,
+    results,
+    updates,
+)
 from rain.common.protocol.parts import halves
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskInfo, TaskOptions, TaskSpec, TaskSpecInput
 from rain.common.states import DataObjectState, TaskState
@@ -146,6 +155,26 @@ def test_parts_of_results_say_the_same() -> None:
     parts = cut(m.Finished([], [whole]))
     assert len(parts) == 5
     assert [one for part in parts for family in part.families for one in results(family)] == results(whole)
+
+
+def test_results_of_neighbours_become_one() -> None:
+    whole = ended(6, 2)
+    parts = [part_of(whole, *places) for places in ((4, 6), (0, 1), (1, 4))]
+    assert joined(parts) == [whole]
+    assert joined([whole]) == [whole]
+    replace = msgspec.structs.replace
+    first, second = part_of(whole, 0, 2), part_of(whole, 2, 6)
+    other = [replace(second.outputs[0], info=ObjectInfo(content_type="text")), second.outputs[1]]
+    for apart in (
+        [first, replace(second, attempt=5)],
+        [first, replace(second, stride=4)],
+        [first, replace(second, first=ID(2, second.first.id))],
+        [first, replace(second, outputs=other)],
+        [first, part_of(whole, 3, 6)],
+        [replace(first, durations=first.durations[:8]), second],
+        [replace(first, outputs=[first.outputs[0], replace(first.outputs[1], data=[])]), second],
+    ):
+        assert joined(apart) == apart
 
 
 def test_parts_of_an_update_say_the_same() -> None:

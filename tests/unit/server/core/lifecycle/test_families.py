@@ -574,3 +574,17 @@ def test_an_image_holds_families() -> None:
     rig.turn()
     assert [rig.state(id) for id in ids[:7]] == ["finished"] * 5 + ["cancelled", "ready"]
     assert rig.given, "it goes on"
+
+
+def test_results_of_one_run_may_be_of_two_families() -> None:
+    rig = Rig()
+    rig.governor("g:1", cpus=6.0)
+    function = rig.constant()
+    first, second = family(rig, 3, function), family(rig, 2, function)  # two pieces of one map
+    assert isinstance(submit(rig, first, second), m.Done)
+    rig.turn()
+    told = replace(first, args=[b""] * 5)
+    rig.says("g:1", m.Finished([], [results(told, 3, 2), results(told, 0, 3)]))
+    rig.turn()
+    assert not own(rig)
+    assert {rig.state(id) for id in members(told)} == {"finished"}
