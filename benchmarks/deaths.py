@@ -3,15 +3,19 @@
     python benchmarks/deaths.py [--ways killed,by-hand,stopped-5] [--runs 10] [--tasks 2000] [--seed 1]
 
 Each run makes tasks that depend on each other, and one that runs until it is told to end; at a random point of it
-something happens to the server. It is right if all values are right, no task ran twice but those that a governor took
-with it, and the task that ran ended in the process in which it began. The ways:
+something happens to the server, or to a governor. It is right if all values are right, no task ran twice but those
+that a governor took with it, and the task that ran ended in the process in which it began. The ways:
 
 * ``killed``: SIGKILL, twice; the guardian starts it again;
 * ``by-hand``: `rain start`; the guardian, the server and the governors are killed, and started by hand on the same
   folder;
+* ``governor``: one of two governors is killed, twice, with results of 100 kB that it keeps; the guardian starts another
+  one. No task that had finished may run again;
 * ``stopped-S``: SIGSTOP for S seconds;
-* ``reset``, ``half-open``, ``one-byte``, ``blackholed``: as ``killed``, with a client that reaches the server through a
-  proxy: which resets its connections, leaves them open on one side, passes one byte at a time, or swallows all for 8 s.
+* ``reset``, ``half-open``, ``one-byte``, ``blackholed``, ``corrupting``: as ``killed``, with a client that reaches the
+  server through a proxy: which resets its connections, leaves them open on one side, passes one byte at a time,
+  swallows all for 8 s, or flips a bit now and then and of what comes after the death (on an address beyond loopback,
+  where connections are encrypted).
 
 Prints a line for each way.
 """
@@ -37,13 +41,16 @@ from pathlib import Path
 from typing import Any
 
 from rain import Client, remote
+from rain.common.states import TaskState
 from rain.deploy.start import StartOptions, start
-from rain.host.process_table import is_alive
+from rain.host.process_table import is_alive, parents
 from rain.processes import connection_files
 from rain.processes.launching import stop_guardian
 
-PROXIED = ("reset", "half-open", "one-byte", "blackholed")
+PROXIED = ("reset", "half-open", "one-byte", "blackholed", "corrupting")
 BLACK_S = 8.0
+CORRUPTED_SHARE = 0.02
+"""Of what is read at a time."""
 GUARD_S = 600.0
 
 
@@ -54,6 +61,15 @@ def added(ctx: Any, folder: str, number: int, *values: Any) -> Any:
 
     open(f"{folder}/{number}.{os.getpid()}.{time.monotonic_ns()}", "w").close()
     return (number * number + sum(value.load() for value in values)) % 1000003
+
+
+@remote(auto_encode="pickle")
+def large(ctx: Any, folder: str, number: int, *values: Any) -> Any:
+    import os
+    import time
+
+    open(f"{folder}/{number}.{os.getpid()}.{time.monotonic_ns()}", "w").close()
+    return (number * number + sum(value.load()[0] for value in values)) % 1000003, bytes(100_000)
 
 
 @remote(auto_encode="pickle")
@@ -88,9 +104,11 @@ class Proxy:
         host, _, port = target.rpartition(":")
         self._target, self._way = (host, int(port)), way
         self._black = False
+        self._flips = 0
+        self._dice = random.Random(self._target[1])
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.address = f"127.0.0.1:{self._socket.getsockname()[1]}"
+        self._socket = socket.create_server((host, 0))
+        self.address = f"{host}:{self._socket.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self) -> None:
@@ -116,6 +134,10 @@ class Proxy:
                         continue
                     if not data:
                         raise OSError
+                    if self._way == "corrupting" and (self._flips or self._dice.random() < CORRUPTED_SHARE):
+                        self._flips = max(0, self._flips - 1)
+                        place = self._dice.randrange(len(data))
+                        data = data[:place] + bytes([data[place] ^ 1 << self._dice.randrange(8)]) + data[place + 1 :]
                     (server if source is client else client).sendall(data)
         for end in (client, server):
             with contextlib.suppress(OSError):
@@ -126,6 +148,9 @@ class Proxy:
         if self._way == "blackholed":
             self._black = True
             threading.Timer(BLACK_S, self._heal).start()
+            return
+        if self._way == "corrupting":
+            self._flips = 2
             return
         for client, server in self._pairs:
             with contextlib.suppress(OSError):
@@ -150,9 +175,9 @@ class Proxy:
 class Cluster:
     """A server that is watched by a guardian, with governors, and a way to end it."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, host: str = "127.0.0.1") -> None:
         self.options = StartOptions(
-            cpus=["1", "1"], listen=f"127.0.0.1:{_free_port()}", http_listen="127.0.0.1:0", journal=f"{folder}/journal"
+            cpus=["1", "1"], listen=f"{host}:{_free_port()}", http_listen="127.0.0.1:0", journal=f"{folder}/journal"
         )
         self.start()
 
@@ -192,6 +217,75 @@ def _free_port() -> int:
             return port
 
 
+def governor_dies(cluster: Cluster, client: Client, dice: random.Random) -> float:
+    """Kill a governor; seconds until another one is there."""
+    before = {one["governor_id"] for one in client.get_server_info()["governors"]}
+    below = [pid for pid, parent in parents().items() if parent == cluster.file.guardian]
+    pid = dice.choice([pid for pid in below if Path(f"/proc/{pid}/comm").read_text() == "rain-governor\n"])
+    began = time.monotonic()
+    os.kill(pid, signal.SIGKILL)
+
+    def is_back() -> bool:
+        now = {one["governor_id"] for one in client.get_server_info()["governors"]}
+        return len(now) == len(before) and now != before
+
+    until(is_back, "a governor is back")
+    return time.monotonic() - began
+
+
+def governor_run(tasks_count: int, seed: int) -> list[float]:
+    """One run in which governors die; how long it took until others were there.
+
+    Raises
+    ------
+    AssertionError
+        If anything is not as promised.
+    """
+    dice = random.Random(seed)
+    folder = tempfile.mkdtemp(prefix="rain-deaths-")
+    cluster = Cluster(folder)
+    os.mkdir(work := f"{folder}/work")
+    took: list[float] = []
+    had_finished: set[str] = set()
+    try:
+        with Client(cluster.address) as client, client.new_session("deaths") as session:
+            made: list[Any] = []
+            values: list[int] = []
+            for number in range(tasks_count):
+                inputs = dice.sample(range(max(0, number - 20), number), min(number, dice.randrange(3)))
+                made.append(large(work, number, *(made[i].output for i in inputs)))
+                values.append((number * number + sum(values[i] for i in inputs)) % 1000003)
+                made[-1].output.keep()
+            session.submit()
+            for death in range(2):
+                share = (death + dice.random()) / 2 if death == 0 else 1.0
+                if share == 1.0:  # with all of them kept, and nothing running
+                    for task in made:
+                        task.wait()
+                until(lambda share=share: sum(executions(work).values()) >= share * tasks_count, "some ran")
+                finished = {str(number) for number, task in enumerate(made) if task.state is TaskState.FINISHED}
+                counts = executions(work)
+                assert all(counts[name] == 1 for name in had_finished), "a task that had finished ran again"
+                had_finished |= finished
+                before = {name: counts[name] for name in had_finished}
+                took.append(governor_dies(cluster, client, dice))
+            assert [task.output.fetch().load()[0] for task in made] == values, "a value is wrong"
+            counts = executions(work)
+            again = sorted(name for name, count in before.items() if counts[name] != count)
+            assert not again, f"had finished, and ran again: {again}"
+    finally:
+        cluster.close()
+        shutil.rmtree(folder, ignore_errors=True)
+    return took
+
+
+def _own_host() -> str:
+    """An address of this machine that is not loopback."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))  # nothing is sent
+        return str(probe.getsockname()[0])
+
+
 def happens(way: str, cluster: Cluster, proxy: Proxy | None, client: Client) -> Iterator[float]:
     """Let it happen; seconds until the server answers again."""
     before = cluster.file.pid
@@ -225,7 +319,7 @@ def run(way: str, tasks_count: int, seed: int) -> list[float]:
     """
     dice = random.Random(seed)
     folder = tempfile.mkdtemp(prefix="rain-deaths-")
-    cluster = Cluster(folder)
+    cluster = Cluster(folder, _own_host() if way == "corrupting" else "127.0.0.1")
     os.mkdir(work := f"{folder}/work")
     proxy = Proxy(cluster.address, way) if way in PROXIED else None
     came_back: list[float] = []
@@ -284,7 +378,7 @@ def main() -> int:
         right, took = 0, []
         for seed in range(options.seed, options.seed + options.runs):
             try:
-                took += run(way, options.tasks, seed)
+                took += governor_run(options.tasks, seed) if way == "governor" else run(way, options.tasks, seed)
                 right += 1
             except Exception as error:
                 print(f"{way}, seed {seed}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)

@@ -12,7 +12,7 @@ from rain.common.location import Inline
 from rain.common.state_styles import NOT_RUN, shown_task
 from rain.common.states import TaskState
 from rain.server.core.core import ServerCore
-from rain.server.core.objects import required
+from rain.server.core.objects import required, wanted
 from rain.server.core.state import State
 from rain.server.graph import Graph
 from rain.server.records.data_object import Object
@@ -320,6 +320,9 @@ def _check_task(graph: Graph, task: Task, state: TaskState) -> None:
 
 def _check_unsettled(task: Task, state: TaskState, placement: Placement, retention: Retention) -> None:
     governor = task.governor
+    if retention is RECOMPUTING and governor is None:
+        asked = any(obj.state is OBJ_UNFINISHED and wanted(obj) for obj in task.outputs)
+        assert asked or not task.outputs, (task, "is to run again for nothing")
     assert task.error is None or task.attempt > 0, task
     pending = 0
     for obj in task.inputs:

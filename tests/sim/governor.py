@@ -273,7 +273,7 @@ class SimGovernor:
 
     def _compare(self, id: ID) -> bool:
         """Read what came from a dead governor; whether it is as it was."""
-        if self.world.faulty and self.previews.random() < 0.1:
+        if self.world.faulty and self.previews.random() < 0.3:
             self._forget(id)
             self.world.objects_lost += 1
             self.step(ev.ObjectLost(id, "its checksum is wrong"))
@@ -347,6 +347,7 @@ class SimGovernor:
         for item in [one for given in effect.items for one in apart(given)]:
             spec = item.assignment.spec
             values = [self.store[wanted.id][0] for wanted in spec.inputs]
+            assert not self.unread.intersection(wanted.id for wanted in spec.inputs), f"{spec.id}: inputs are unread"
             if item.function is not None:
                 if item.function_cached:
                     assert spec.function in executor.functions, f"{spec.id}: the function was never sent"
