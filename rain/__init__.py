@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from rain.client.io_spec import Output as Output
     from rain.client.io_spec import OutputBase as OutputBase
     from rain.client.io_spec import OutputDir as OutputDir
+    from rain.client.plain.files import files as files
     from rain.client.plain.function import PlainFunction as PlainFunction
     from rain.client.plain.function import task as task
     from rain.client.program import Program as Program
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from rain.common.states import TaskState as TaskState
     from rain.executor.context import Context as Context
     from rain.executor.context import current_task as current_task
+    from rain.executor.random_numbers import rng as rng
     from rain.interfaces.dask import dask_get as dask_get
     from rain.objects.data_instance import DataInstance as DataInstance
 else:

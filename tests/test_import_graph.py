@@ -139,6 +139,7 @@ LAZY = {
     },
     "an optional library, imported when a value or a file of its kind comes": {
         "rain.client.report.graphviz_export": {"graphviz"},
+        "rain.executor.random_numbers": {"numpy"},
         "rain.executor.views.pictures": {"PIL", "matplotlib.backends.backend_agg", "numpy"},
         "rain.client.report.progress": {"tqdm.auto"},
         "rain.notebook.inspectors.viewers.arrow_table": {"pyarrow", "pyarrow.types"},

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rain.client.io_spec import Output as Output
     from rain.client.io_spec import OutputBase as OutputBase
     from rain.client.io_spec import OutputDir as OutputDir
+    from rain.client.plain.files import files as files
     from rain.client.plain.function import PlainFunction as PlainFunction
     from rain.client.program import Program as Program
     from rain.client.session import Session as Session

@@ -42,6 +42,8 @@ class Inside:
         Called once the session has ended, in the thread that ends it.
     plain : dict of int to (callable, PlainFunction)
         What `Session.call` called, by the callable's `id`.
+    seed : int or None
+        For the random numbers of tasks that are made from now on.
     renewals : dict of int to tuple of Handle
         Tasks that were made in the place of stale ones, by number, and their outputs: what holds these.
     """
@@ -55,6 +57,7 @@ class Inside:
         "mirror",
         "plain",
         "renewals",
+        "seed",
         "surroundings",
     )
 
@@ -69,6 +72,7 @@ class Inside:
         self.closing_blocks = 0
         self.at_end: list[Callable[[], None]] = []
         self.plain: dict[int, tuple[Any, Any]] = {}
+        self.seed: int | None = None
         self.renewals: dict[int, tuple[Handle, ...]] = {}
 
 

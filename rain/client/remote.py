@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 from rain.client.active_session import get_active_session
 from rain.client.building.options import NAMES, Options
@@ -17,8 +18,10 @@ from rain.client.functions.local_call import call
 from rain.client.functions.parameters import Parameters
 from rain.client.functions.results import Results
 from rain.client.functions.returned import check_returned
-from rain.client.handles import record_of
+from rain.client.handles import inside, record_of
 from rain.client.io_spec import InputBase, OutputBase
+from rain.client.many.rows import rows
+from rain.client.many.tree import tree
 from rain.client.task import Task
 from rain.common.errors import RainException
 from rain.common.task_configs import PYTHON
@@ -167,6 +170,7 @@ class Remote(HoldsFunction):
         session._check_open()
         payload = self._source.payload(session)
         config, objects = pack(self._parameters, args, kwargs, session, encode)
+        config.seed = inside(session).seed
         for obj in payload.objects:
             objects.setdefault(obj, None)
         task = Task.__new__(Task)
@@ -199,13 +203,16 @@ class Remote(HoldsFunction):
         args, kwargs = self._parameters.bound(args, kwargs)
         return args, kwargs, output, outputs, options
 
-    def map(self, /, *iterables: Iterable[Any], **kwargs: Any) -> list[Task]:
+    def map(self, /, *iterables: Iterable[Any], strict: bool | None = None, **kwargs: Any) -> list[Task]:
         """A task for each item (or for the first items of several iterables, the second ones, and so on).
 
         Parameters
         ----------
         *iterables
             One for each positional argument; the shortest says how many tasks are made.
+        strict : bool, optional
+            True: lengths that differ are an error; False: they are meant. If not given, those that are known warn.
+            A function with a parameter of this name gets it.
         **kwargs
             The same for each call.
 
@@ -226,9 +233,33 @@ class Remote(HoldsFunction):
         ...     session.run(*square.map(range(3)))
         [0, 1, 4]
         """
-        if not iterables:
-            raise TypeError(f"{self._label}.map() needs at least one iterable")
-        return [self(*args, **kwargs) for args in zip(*iterables, strict=False)]
+        if "strict" in self._parameters.named:
+            kwargs, strict = (kwargs, None) if strict is None else ({**kwargs, "strict": strict}, None)
+        return [self(*args, **kwargs) for args in rows(iterables, strict, self._label)]
+
+    def reduce(self, items: Iterable[Any], /, width: int = 2, **kwargs: Any) -> Task:
+        """Combine many items to one by a tree of tasks: each combines neighbours, so the order stays.
+
+        Parameters
+        ----------
+        items : iterable of (Task, DataObject or any)
+            At least two.
+        width : int
+            How many items a task gets at most, as positional arguments.
+        **kwargs
+            The same for each call.
+
+        Returns
+        -------
+        Task
+            The last one.
+
+        Raises
+        ------
+        RainException
+            If there are fewer than two items, or `width` is less than 2.
+        """
+        return cast("Task", tree(partial(self, **kwargs), items, width, self._label))
 
     def local(self, /, *args: Any, **kwargs: Any) -> Any:
         """Call the plain function here, with a context of its own, for trying and debugging.

@@ -196,7 +196,7 @@ class Session(PlainCalls, StaleResults, SessionViews):
     submit_async = awaitable(submit)
 
     @blocking
-    def run(self, *items: Item, timeout: float | None = None) -> Operation[Any]:
+    def run(self, *items: Item | Iterable[Item], timeout: float | None = None) -> Operation[Any]:
         """Keep, submit, wait and load in one call.
 
         What is not submitted yet is kept from the call on, also by `run_async`: of several that are awaited together
@@ -204,7 +204,7 @@ class Session(PlainCalls, StaleResults, SessionViews):
 
         Parameters
         ----------
-        *items : Task or DataObject
+        *items : Task, DataObject or a sequence of them
         timeout : float, optional
             Seconds.
 
@@ -212,7 +212,7 @@ class Session(PlainCalls, StaleResults, SessionViews):
         -------
         any
             The value (bytes where there is no content type, a `DataInstance` of a directory); a list for several items
-            or outputs, None for a task without outputs.
+            or outputs and for a sequence of items, also one of one item or none; None for a task without outputs.
 
         Raises
         ------

@@ -75,6 +75,8 @@ class PyConfig(Config):
     plain : bool
         Whether the function is called without the context, and its result is any value: stored as it is if it is text
         or bytes, else pickled, where `encode` says nothing.
+    seed : int or None
+        The session's, for `rain.rng`.
     """
 
     args: bytes
@@ -85,6 +87,7 @@ class PyConfig(Config):
     read_only: list[tuple[int, int]] = []
     stand_ins: list[tuple[tuple[int, int], tuple[int, int]]] = []
     plain: bool = False
+    seed: int | None = None
 
 
 class UserModule(Config):

@@ -344,13 +344,36 @@ class Context:
         return "\n".join(self._debug or ())
 
 
-class _Running:
-    """The context of the task that this executor runs; a task's own threads see it too."""
+class Drawing:
+    """Where a task's random numbers come from.
 
-    __slots__ = ("context",)
+    Attributes
+    ----------
+    seed : int or None
+        The session's.
+    task : int
+        The task's number.
+    count : int
+        How many generators it has asked for.
+    """
+
+    __slots__ = ("count", "seed", "task")
+
+    def __init__(self, seed: int | None, task: int) -> None:
+        self.seed = seed
+        self.task = task
+        self.count = 0
+
+
+class _Running:
+    """The context of the task that this executor runs, and its session's seed; a task's own threads see them too."""
+
+    __slots__ = ("context", "drawing", "seed")
 
     def __init__(self) -> None:
         self.context: Context | None = None
+        self.seed: int | None = None
+        self.drawing: tuple[Context, Drawing] | None = None
 
 
 executor_task = _Running()
@@ -396,6 +419,22 @@ def current_task() -> Context:
             "call fn.local(...), which gives it a context of its own"
         )
     return context
+
+
+def current_drawing() -> Drawing:
+    """Where the random numbers of the task come from that is running here.
+
+    Raises
+    ------
+    RainException
+        If no task runs here.
+    """
+    context = current_task()
+    known = executor_task.drawing
+    if known is None or known[0] is not context:
+        seed = executor_task.seed if executor_task.context is context else None
+        known = executor_task.drawing = (context, Drawing(seed, context.spec.id.id))
+    return known[1]
 
 
 def _check_label(label: str | None) -> None:

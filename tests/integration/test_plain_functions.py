@@ -6,14 +6,28 @@ import asyncio
 import dataclasses
 import functools
 import inspect
+import itertools
+import os
 import pydoc
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import rain
-from rain import Client, DataInstance, PlainFunction, RainException, Session, TaskException, blob, pickled, task
+from rain import (
+    Client,
+    DataInstance,
+    PlainFunction,
+    RainException,
+    RainWarning,
+    Session,
+    TaskException,
+    blob,
+    pickled,
+    task,
+)
 
 
 @task
@@ -217,3 +231,93 @@ def test_json_that_changes_a_value_is_told_by_the_task(session: Session) -> None
     assert "RainWarning: as JSON this value changes: value['a'] is a tuple" in paired.stderr()
     with pytest.raises(TaskException, match="which are one key in JSON"):
         session.run(rain.remote(auto_encode="json")(lambda ctx: {1: "a", "1": "b"})())
+
+
+def test_a_list_of_tasks_gives_a_list(session: Session) -> None:
+    assert session.run([add(1), add(2)]) == [11, 12]
+    assert session.run([add(1)]) == [11]
+    assert session.run([]) == []
+    assert session.run(add(1), (add(n) for n in range(2))) == [11, [10, 11]]
+
+
+def test_lengths_that_differ(session: Session) -> None:
+    with pytest.warns(RainWarning, match=r"lengths of the iterables differ \(3, 2\): only the first 2 calls"):
+        assert len(add.map([1, 2, 3], [1, 2])) == 2
+    assert len(add.map([1, 2, 3], [1, 2], strict=False)) == 2
+    assert len(add.map([1, 2], itertools.count())) == 2
+    for function in (add, rain.remote(auto_encode="json")(lambda ctx, a, b: a)):
+        with pytest.raises(RainException, match="strict=True asks for that"):
+            function.map([1, 2, 3], iter([1]), strict=True)
+    before = len(session.tasks)
+    strictly = task(lambda x, strict=None: (x, strict))
+    assert session.run(strictly.map([1, 2], strict=False)) == [(1, False), (2, False)]
+    assert len(session.tasks) == before + 2
+
+
+def test_a_tree_combines_neighbours_in_order(session: Session) -> None:
+    joined = task(lambda *parts, by="": by.join(parts))
+    whole = joined.reduce([session.call(str, n) for n in range(10)], width=3)
+    assert whole.result() == "0123456789"
+    assert joined.reduce(["a", "b", "c"], by="-").result() == "a-b-c"
+    summed = rain.remote(auto_load=True, auto_encode="json")(lambda ctx, *n: sum(n))
+    assert session.run(summed.reduce(range(10))) == 45
+    for wrong, width in (([], 2), ([1], 2), ([1, 2], 1), ([1, 2], True)):
+        with pytest.raises(RainException, match="reduce"):
+            joined.reduce(wrong, width=width)
+
+
+def test_arguments_are_there_afterwards(session: Session) -> None:
+    failing = add(pickled([1]), "a")
+    with pytest.raises(TypeError) as caught:
+        failing.result()
+    assert "called as add(a=<pickle>, b='a')" in str(caught.value)
+    args = caught.value.task.args  # type: ignore[attr-defined]
+    assert args["b"] == "a"
+    assert args["a"] == failing.inputs[0]
+    assert rain.remote(auto_encode="json")(lambda ctx, x, *y: x)(1, 2).args == {"x": 1, "y": (2,)}
+    assert rain.tasks.Concat([blob("a")]).args == {}
+
+
+def draw(count: int) -> Any:
+    return [rain.rng().random() for _ in range(count)]
+
+
+def test_random_numbers_come_from_the_seed(client: Client) -> None:
+    def drawn(seed: int | None) -> Any:
+        with client.new_session("random") as session:
+            session.seed = seed
+            return session.run([session.call(draw, 2) for _ in range(3)])
+
+    first, again, other, free = drawn(7), drawn(7), drawn(8), drawn(None)
+    assert first == again
+    assert len({number for run in (first, other, free, drawn(None)) for pair in run for number in pair}) == 24
+    assert len(task(draw).local(1)) == 1
+    with client.new_session("random") as session, pytest.raises(RainException, match="seed is an integer"):
+        session.seed = -1
+
+
+def test_files_are_read_when_they_are_submitted(session: Session, tmp_path: Path) -> None:
+    large = os.urandom(300_000)
+    (tmp_path / "a.bin").write_bytes(large)
+    (tmp_path / "b.bin").write_bytes(b"small")
+    (tmp_path / "c[1].txt").write_text("text")
+    (tmp_path / "folder").mkdir()
+    found = rain.files(tmp_path / "*.bin")
+    assert [obj.label for obj in found] == [str(tmp_path / "a.bin"), str(tmp_path / "b.bin")]
+    assert session.run(found) == [large, b"small"]
+    assert session.call(len, found[0]).result() == 300_000
+    assert session.run(rain.files(str(tmp_path / "c[1].txt"), content_type="text")) == ["text"]
+    assert task(len).local(rain.files(tmp_path / "a.bin")[0]) == 300_000
+    with pytest.raises(RainException, match=rf"no such file in {os.getcwd()}, the current folder of this process"):
+        rain.files("no/*.fits")
+    with pytest.raises(RainException, match=r"use directory\(path\)"):
+        rain.files(tmp_path / "folder")
+    (changed,) = rain.files([tmp_path / "a.bin"])
+    (tmp_path / "a.bin").write_bytes(large[1:])
+    with pytest.raises(RainException, match=r"a\.bin was changed after it was given to files"):
+        session.run(changed)
+    (gone,) = rain.files([tmp_path / "a.bin"])
+    (tmp_path / "a.bin").unlink()
+    with pytest.raises(RainException, match=r"a\.bin cannot be read any more: No such file"):
+        session.run(gone)
+    assert add(1).result() == 11

@@ -47,9 +47,11 @@ from rain import (
     current_task,
     dask_get,
     directory,
+    files,
     get_active_session,
     pickled,
     remote,
+    rng,
     task,
     tasks,
 )
@@ -143,6 +145,12 @@ def plain(session: Session) -> None:
     assert_type(halved.function, Callable[..., Any])
     assert_type(session.call(len, "abc").result(), int)
     assert_type(session.call(halved.function, 1).exception(), BaseException | None)
+    assert_type(files(["a/*.fits", Path("b.fits")], content_type="user/fits"), list[DataObject])
+    assert_type(halved.reduce([1, 2, 3], width=2), Task[float])
+    assert_type(split.reduce([1, 2]), Task)
+    assert_type(halved(1).args, dict[str, Any])
+    session.seed = assert_type(session.seed, int | None)
+    print(rng().normal(), session.run([halved(1), halved(2)]))
     assert_type(PlainFunction(len, cpus=0)("abc").result(), int)
 
 

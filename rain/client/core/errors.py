@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rain.common.errors import RainException
+
 if TYPE_CHECKING:
     from rain.client.core.records import TaskRecord
     from rain.client.core.session_mirror import End, SessionMirror
@@ -41,3 +43,7 @@ class SessionEnded(Exception):
         super().__init__(end.text)
         self.mirror = mirror
         self.end = end
+
+
+class ValueGone(RainException):
+    """The value of a constant is not what it was when the constant was made, so that it cannot be submitted."""

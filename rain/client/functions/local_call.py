@@ -26,6 +26,21 @@ from rain.objects.pickling.placeholders import resolving
 _cache: dict[Any, Any] = {}
 
 
+class _How(NamedTuple):
+    """How data objects of an argument arrive."""
+
+    load: bool
+    writable: bool
+    plain: bool
+
+    def of(self, instance: DataInstance) -> Any:
+        if not self.load or instance.data_type is not DataType.BLOB:
+            return instance
+        if self.plain and instance.content_type is None:
+            return instance.get_bytes()
+        return instance.load(writable=self.writable)
+
+
 class _Attempt(NamedTuple):
     """What the context of a local call tells of it."""
 
@@ -53,10 +68,10 @@ def call(
     from rain.executor.context import Context, running
     from rain.executor.staging import Staging
 
-    flags = iter(loads)
-    given = [_value(value, *next(flags), name) for value in args]
-    named = {key: _value(value, *next(flags), name) for key, value in kwargs.items()}
-    bare = _resolved(function, False)
+    flags = iter([_How(*load, plain) for load in loads])
+    given = [_value(value, next(flags), name) for value in args]
+    named = {key: _value(value, next(flags), name) for key, value in kwargs.items()}
+    bare = _resolved(function, _How(plain, True, plain))
     folder = _folder().name
     setup = ExecutorSetup(0, 0, "local", folder, folder, folder, sys.maxsize, None, os.getcwd(), {}, {"cpus": 1})
     spec = TaskSpec(ID(0, 0), PYTHON, name=name, resources={"cpus": 1})
@@ -69,25 +84,25 @@ def call(
     return result
 
 
-def _value(value: Any, load: bool, writable: bool, name: str) -> Any:
+def _value(value: Any, how: _How, name: str) -> Any:
     """An argument as remote code gets it."""
     if isinstance(value, Handle):
-        return _instance(as_object(value, f"an argument of {name}"), load, writable)
-    if load and isinstance(value, DataInstance):
-        return value.load(writable=writable)
-    return value if is_plain(value) else _resolved(value, load, writable)
+        return _instance(as_object(value, f"an argument of {name}"), how)
+    if isinstance(value, DataInstance):
+        return how.of(value)
+    return value if is_plain(value) else _resolved(value, how)
 
 
-def _instance(obj: DataObject, load: bool, writable: bool) -> Any:
+def _instance(obj: DataObject, how: _How) -> Any:
     constant = value_of(obj)
-    if constant is not None and (constant.data is not None or constant.path):
+    if constant is not None and (constant.data is not None or constant.readable):
         instance = constant_instance(record_of(obj), constant)
     else:
         instance = obj.fetch()
-    return instance.load(writable=writable) if load and obj.data_type is DataType.BLOB else instance
+    return how.of(instance)
 
 
-def _resolved(value: Any, load: bool, writable: bool = True) -> Any:
+def _resolved(value: Any, how: _How) -> Any:
     """`value`; if it holds data objects, a copy that holds their data."""
     try:
         with collecting() as found:
@@ -98,5 +113,5 @@ def _resolved(value: Any, load: bool, writable: bool = True) -> Any:
     if not found and not used_up:
         return value
     objects = {obj.id: obj for obj in found}
-    with resolving(lambda id: _instance(objects[id], load, writable)):
+    with resolving(lambda id: _instance(objects[id], how)):
         return loads(data)

@@ -8,12 +8,15 @@ connection when the object is submitted.
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
+import stat
 import threading
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from rain.client.core.errors import ValueGone
 from rain.common.limits import INLINE_BYTES_MAX
 from rain.common.location import Inline, LocalFile, Stored
 from rain.host.descriptors import opened
@@ -69,6 +72,11 @@ class Value:
         if self.path:
             _unlink(self.path)
 
+    @property
+    def readable(self) -> str:
+        """The path of a file with the bytes; empty if there is none, or none any more."""
+        return self.path
+
     def get_bytes(self) -> bytes:
         """The bytes, from memory or from the file."""
         if self.data is not None:
@@ -116,6 +124,63 @@ class Value:
         finally:
             os.close(fd)
         return value
+
+
+class FileValue(Value):
+    """The bytes of a file of the user's, which stays where it is: they are mapped when they are asked for.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read, or is no file.
+    """
+
+    __slots__ = ("_seen", "_source")
+
+    def __init__(self, path: str) -> None:
+        super().__init__(None, 0)
+        self._source = os.path.abspath(path)
+        fd = opened(os.open, self._source, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self._seen = _seen(fd)
+        finally:
+            os.close(fd)
+        self.size = self.content_size = self._seen[0]
+
+    @property
+    def readable(self) -> str:
+        return self.path or self._source
+
+    def view(self) -> memoryview:
+        try:
+            fd = opened(os.open, self._source, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise ValueGone(f"{self._source} cannot be read any more: {error.strerror}") from None
+        try:
+            if _seen(fd) != self._seen:
+                raise ValueGone(f"{self._source} was changed after it was given to files(): give it once more")
+            return map_fd(fd, self.size) if self.size else memoryview(b"")
+        finally:
+            os.close(fd)
+
+    def get_bytes(self) -> bytes:
+        return bytes(self.view())
+
+
+def _seen(fd: int) -> tuple[int, int]:
+    """Size and time of the last change of a file.
+
+    Raises
+    ------
+    OSError
+        If it is no file.
+    """
+    found = os.fstat(fd)
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(errno.EISDIR, "is a folder")
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "is no regular file")
+    return found.st_size, found.st_mtime_ns
 
 
 class Uploads:

@@ -170,6 +170,7 @@ def _continues(run: list[TaskRecord], record: TaskRecord) -> bool:
         and config.load == same.load
         and config.encode == same.encode
         and config.plain == same.plain
+        and config.seed == same.seed
         and not (config.types or config.sources or config.read_only or config.stand_ins)
         and not (same.types or same.sources or same.read_only or same.stand_ins)
         and len(record.outputs) == len(outputs)

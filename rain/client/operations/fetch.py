@@ -97,7 +97,7 @@ def host_of(session: Session) -> str:
 def constant_instance(record: ObjectRecord, value: Any) -> DataInstance:
     """The value of a constant whose bytes this process has, in memory or in a file that the server has not taken
     over."""
-    reader = FileReader(value.path) if value.data is None else BytesReader(value.data)
+    reader = FileReader(value.readable) if value.data is None else BytesReader(value.data)
     if record.spec.data_type == "dir":
         size = record.info.size if record.info is not None else None
         return DataInstance(TarReader(reader, size), spec_of(record), info_of(record))

@@ -3,7 +3,8 @@ and makes of its results what the user gets."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from rain.client.core import sessions
@@ -127,14 +128,15 @@ def submit(session: Session) -> Operation[None]:
     yield from _drive(session, submits.submit(core, mirror, inside(session).encoder), whole=True)
 
 
-def run(session: Session, items: Sequence[Item]) -> Operation[Any]:
+def run(session: Session, items: Sequence[Item | Iterable[Item]]) -> Operation[Any]:
     """Keep, submit, wait and load.
 
     Items that are not submitted yet are kept at once, before the operation begins: of several calls that are gathered,
     the first one submits the items of all, and results that are not kept may be gone before the other calls begin.
     """
-    listed = _kept_if_new(session, items)
-    return _run(session, listed)
+    given: list[list[Any]] = [[item] if isinstance(item, Handle) else items_of(session, item) for item in items]
+    counts = [None if isinstance(item, Handle) else len(found) for item, found in zip(items, given, strict=True)]
+    return _run(session, _kept_if_new(session, [item for found in given for item in found]), counts)
 
 
 def ended(session: Session, items: Sequence[Item]) -> Operation[None]:
@@ -156,7 +158,8 @@ def _ended(session: Session, items: list[Handle]) -> Operation[None]:
     yield from _drive(session, waits.wait(mirror, [record_of(item) for item in items]))
 
 
-def _run(session: Session, items: list[Handle]) -> Operation[Any]:
+def _run(session: Session, items: list[Handle], given: list[int | None]) -> Operation[Any]:
+    """`given`: for each argument of the call how many of `items` it is, None for one that is no sequence."""
     core, mirror = connected(session)
     objects = [obj for item in items for obj in held(item)]
     yield from _drive(session, keeps.keep(core, mirror, [record_of(obj) for obj in objects]))
@@ -169,7 +172,9 @@ def _run(session: Session, items: list[Handle]) -> Operation[Any]:
             results.append(loaded or None)
         else:
             results.append(loaded[0])
-    return results[0] if len(results) == 1 else results
+    found = iter(results)
+    parts = [next(found) if count is None else list(islice(found, count)) for count in given]
+    return parts[0] if len(parts) == 1 else parts
 
 
 def _loaded(found: DataInstance) -> Any:

@@ -17,8 +17,10 @@ from rain.client.functions.function_snapshot import HoldsFunction
 from rain.client.functions.local_call import call
 from rain.client.functions.parameters import Parameters
 from rain.client.functions.results import Results
-from rain.client.handles import held, record_of
+from rain.client.handles import held, inside, record_of
 from rain.client.io_spec import Output
+from rain.client.many.rows import rows
+from rain.client.many.tree import tree
 from rain.client.plain.callables import Called, taken_apart
 from rain.client.task import Task
 from rain.common.errors import RainException
@@ -172,6 +174,7 @@ class PlainFunction(HoldsFunction, Generic[P, R]):
         payload = self._source.payload(session)
         config, objects = pack(parameters, args, kwargs, session, self._results.encode)
         config.plain = True
+        config.seed = inside(session).seed
         for obj in payload.objects:
             objects.setdefault(obj, None)
         inputs: list[tuple[DataObject, str | None]] = list(objects.items())
@@ -185,13 +188,16 @@ class PlainFunction(HoldsFunction, Generic[P, R]):
             record_of(output).kept = True
         return made
 
-    def map(self, /, *iterables: Iterable[Any], **kwargs: Any) -> list[Task[R]]:
+    def map(self, /, *iterables: Iterable[Any], strict: bool | None = None, **kwargs: Any) -> list[Task[R]]:
         """A task for each item (or for the first items of several iterables, the second ones, and so on).
 
         Parameters
         ----------
         *iterables
             One for each positional argument; the shortest says how many tasks are made.
+        strict : bool, optional
+            True: lengths that differ are an error; False: they are meant. If not given, those that are known warn.
+            A function with a parameter of this name gets it.
         **kwargs
             The same for each call.
 
@@ -212,9 +218,40 @@ class PlainFunction(HoldsFunction, Generic[P, R]):
         ...     session.run(*task(pow).map(range(3), [2, 2, 2]))
         [0, 1, 4]
         """
-        if not iterables:
-            raise TypeError(f"{self._called.name}.map() needs at least one iterable")
-        return [self(*args, **kwargs) for args in zip(*iterables, strict=False)]
+        if "strict" in self._parameters.named:
+            kwargs, strict = (kwargs, None) if strict is None else ({**kwargs, "strict": strict}, None)
+        return [self(*args, **kwargs) for args in rows(iterables, strict, self._called.name)]
+
+    def reduce(self, items: Iterable[Any], /, width: int = 2, **kwargs: Any) -> Task[R]:
+        """Combine many items to one by a tree of tasks: each combines neighbours, so the order stays.
+
+        Parameters
+        ----------
+        items : iterable of (Task, DataObject or any)
+            At least two.
+        width : int
+            How many items a task gets at most, as positional arguments.
+        **kwargs
+            The same for each call.
+
+        Returns
+        -------
+        Task
+            The last one. What the others make goes as soon as it is used.
+
+        Raises
+        ------
+        RainException
+            If there are fewer than two items, or `width` is less than 2.
+
+        Examples
+        --------
+        >>> with client.new_session("joined"):
+        ...     task(lambda *parts: "".join(parts)).reduce("abcdefgh", width=3).result()
+        'abcdefgh'
+        """
+        root: Task[R] = tree(functools.partial(self, **kwargs), items, width, self._called.name)
+        return root
 
     def local(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function here, with a context of its own for `current_task`, for trying and debugging.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from rain.client.handles import Holder
 from rain.client.plain.function import PlainFunction
+from rain.common.errors import RainException
 
 if TYPE_CHECKING:
     from rain.client.session import Session
@@ -17,6 +18,18 @@ R = TypeVar("R")
 
 class PlainCalls(Holder):
     """Calls of functions that know nothing of Rain."""
+
+    @property
+    def seed(self) -> int | None:
+        """The seed of what `rain.rng` gives to tasks that are made from now on; None (as at first): other numbers each
+        time. May be set at any time, to an integer from 0 on."""
+        return self._inside.seed
+
+    @seed.setter
+    def seed(self, seed: int | None) -> None:
+        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 1 << 63):
+            raise RainException(f"seed is an integer from 0 to 2**63 - 1 or None, not {seed!r}")
+        self._inside.seed = seed
 
     def call(self, function: Callable[..., R], /, *args: Any, **kwargs: Any) -> Task[R]:
         """A task of this session that calls a function: `Task.result` submits it and gives the value.

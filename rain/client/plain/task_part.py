@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from rain.client.handles import Handle
 from rain.client.operations import session_operations
 from rain.client.operations.twins import awaitable, blocking
+from rain.client.plain.arguments import arguments_of
 from rain.client.plain.raised import as_raised
 from rain.client.report.echo import echoed
 from rain.common.errors import TaskException
@@ -26,6 +27,19 @@ class TaskValue(Handle, Generic[R]):
     """What a task returned, as a value."""
 
     __slots__ = ()
+
+    @property
+    def args(self) -> dict[str, Any]:
+        """The arguments of the call that made the task, by the names of its parameters; tasks and objects among them
+        are data objects. Empty for what is no function.
+
+        Examples
+        --------
+        >>> with client.new_session("arguments") as session:
+        ...     session.call(lambda x, *rest: x, 1, 2, 3).args
+        {'x': 1, 'rest': (2, 3)}
+        """
+        return arguments_of(cast("Task", self))
 
     @blocking
     def result(self, timeout: float | None = None) -> Operation[R]:

@@ -78,7 +78,8 @@ def arguments(record: TaskRecord, records: Mapping[int, Record]) -> list[tuple[s
 def _names(record: TaskRecord, count: int) -> list[str]:
     """The parameters that so many positional arguments are for."""
     names: list[str] = []
-    for parameter in () if record.source is None else _parameters(record.source.function):
+    before = 0 if record.spec.config.plain else 1  # the context
+    for parameter in () if record.source is None else _parameters(record.source.function)[before:]:
         if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
             names += [""] * (count - len(names))
         elif parameter.kind in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD):
@@ -90,13 +91,13 @@ _known: weakref.WeakKeyDictionary[Any, list[inspect.Parameter]] = weakref.WeakKe
 
 
 def _parameters(function: Any) -> list[inspect.Parameter]:
-    """Those of a function but the context; of thousands of calls of one function they are looked for once."""
+    """Those of a function; of thousands of calls of one function they are looked for once."""
     try:
         return _known[function]
     except (KeyError, TypeError):  # not looked for yet, or an object that cannot be a key
         pass
     try:
-        found = list(signature_of(function).parameters.values())[1:]
+        found = list(signature_of(function).parameters.values())
     except (TypeError, ValueError):
         found = []
     try:

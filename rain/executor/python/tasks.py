@@ -203,7 +203,7 @@ class PythonTasks:
         context = Context(function.call, attempt, self._cache, staging, call.lent, self._teller)
         if self._teller is not None:
             self._teller.begin(task)
-        executor_task.context = context
+        executor_task.context, executor_task.seed = context, call.config.seed
         begin = time.perf_counter()
         try:
             value = function.call(*args, **kwargs) if call.config.plain else function.call(context, *args, **kwargs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from rain.client.core.errors import ValueGone
 from rain.client.core.gates import Gate
 from rain.client.core.records import ObjectRecord, Record, TaskRecord
 from rain.client.core.requests import Request, ask_in_pieces
@@ -50,7 +51,13 @@ def send(core: ClientCore, mirror: SessionMirror, encoder: Encoder) -> Operation
         uploads = to_upload(list(mirror.pending))
         if not uploads:
             return send_cut(core, mirror, encoder)
-        yield Upload([record.value for record in uploads])
+        try:
+            yield Upload([record.value for record in uploads])
+        except ValueGone as error:
+            cut = list(mirror.pending)
+            _cut_off(mirror, cut)
+            _give_up(mirror, cut, str(error))
+            raise
 
 
 def send_cut(core: ClientCore, mirror: SessionMirror, encoder: Encoder) -> Request | None:
