@@ -1,87 +1,16 @@
 // All that a widget carries in its `_esm`: the way to the kernel, and how the app comes over it, once per page.
 
-import type { Answer, Attached, Events, Port, RequestName } from "./port.js";
-import type { Answers } from "./protocol.js";
 import { addRenderer, type Manager } from "./jupyter-quirks.js";
-
-interface Model {
-  get(name: string): unknown;
-  send(content: unknown, callbacks?: unknown, buffers?: unknown): unknown;
-  on(name: string, handler: (...parameters: never[]) => void): void;
-  widget_manager?: unknown;
-}
-
-interface Message {
-  type: string;
-  request: number;
-  data: unknown;
-  error?: string;
-  event: string;
-}
+import { BUSY_MS, makePort, type Model } from "./kernel-port.js";
+import type { Attached, Port } from "./port.js";
 
 interface App {
   attach(port: Port): Attached;
 }
 
-const BUSY_MS = 2000;
-
 // Builds of the app that this page has, or is getting.
 const page = globalThis as { rainNotebookApps?: Record<string, Promise<App>> };
 const apps = (page.rainNotebookApps ??= {});
-
-function makePort(model: Model): Port {
-  const waiting = new Map<number, { resolve(answer: Answer<never>): void; reject(error: Error): void }>();
-  const handlers = new Map<string, Set<(data: unknown) => void>>();
-  let number = 0;
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  let busy = false;
-  let gone: Error | null = null;
-  const emit = (event: string, data: unknown) => handlers.get(event)?.forEach((handler) => handler(data));
-  const watch = () => {
-    clearTimeout(timer);
-    if (busy) emit("busy", (busy = false));
-    if (waiting.size) timer = setTimeout(() => emit("busy", (busy = true)), BUSY_MS);
-  };
-  model.on("msg:custom", (message: Message, buffers: DataView[]) => {
-    if (message.type === "reply") {
-      const request = waiting.get(message.request);
-      waiting.delete(message.request);
-      if (message.error === undefined) request?.resolve({ data: message.data as never, buffers: buffers ?? [] });
-      else request?.reject(new Error(message.error));
-    } else if (message.type === "push") emit(message.event, message.data);
-    watch();
-  });
-  model.on("comm:close", () => {
-    clearTimeout(timer);
-    emit("lost", true);
-    gone = new Error("the kernel of this widget has gone");
-    for (const request of waiting.values()) request.reject(gone);
-    waiting.clear();
-  });
-  return {
-    kind: String(model.get("kind")),
-    manager: model.widget_manager,
-    request: <K extends RequestName>(type: K, parameters?: object) =>
-      new Promise<Answer<Answers[K]>>((resolve, reject) => {
-        if (gone) return reject(gone);
-        const request = ++number;
-        waiting.set(request, { resolve, reject });
-        try {
-          model.send({ ...parameters, type, request });
-        } catch (error) {
-          waiting.delete(request);
-          reject(error as Error);
-        }
-        if (waiting.size === 1) watch();
-      }),
-    on<E extends keyof Events>(event: E, handler: (data: Events[E]) => void) {
-      const known = handler as (data: unknown) => void;
-      if (!handlers.has(event)) handlers.set(event, new Set());
-      handlers.get(event)?.add(known);
-      return () => handlers.get(event)?.delete(known);
-    },
-  };
-}
 
 async function ask(port: Port): Promise<App> {
   const [bytes] = (await port.request("asset", { name: "app.js" })).buffers;

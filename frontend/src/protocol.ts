@@ -8,6 +8,7 @@ export interface Requests {
   picture: GetPicture;
   missed: GetMissed;
   snapshot: GetSnapshot;
+  version: GetVersion;
   open: OpenGroup;
   close: CloseGroup;
   objects: ShowObjects;
@@ -42,6 +43,7 @@ export interface Answers {
   picture: Picture;
   missed: Missed;
   snapshot: Snapshot;
+  version: ViewVersion;
   open: Done;
   close: Done;
   objects: Done;
@@ -276,6 +278,15 @@ export interface Summary {
   ticking: boolean;
   // How many tasks are stale.
   stale: number;
+}
+
+// Which version the last delta made; asked when none has come for a while, as one may have got lost.
+export type GetVersion = Record<string, never>;
+
+// How far the kernel is.
+export interface ViewVersion {
+  // As of `Snapshot`.
+  version: number;
 }
 
 // Show what is in a group; a delta follows.

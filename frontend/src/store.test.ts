@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { mock, test } from "node:test";
 import type { Answer, Events, Parameters, Port, RequestName } from "./port.js";
 import type { Answers, Delta, Snapshot, Status, Summary } from "./protocol.js";
 import { type Change, SessionStore } from "./store.js";
+
+mock.timers.enable({ apis: ["setInterval"] });
 
 const SUMMARY: Summary = { tasks: { running: 1 }, objects: 1, elapsed: 2, remaining: null, ticking: false, stale: 0 };
 
@@ -133,4 +135,42 @@ test("neighbours follow the arcs both ways", async () => {
   const { after, before } = store.neighbours();
   assert.deepEqual(after.get("t1"), ["o2"]);
   assert.deepEqual(before.get("o2"), ["t1"]);
+});
+
+test("a last delta that got lost is asked for, as long as the session is open and nothing comes", async () => {
+  const { port, store } = await begun(5);
+  mock.timers.tick(10_000);
+  assert.equal(port.count("version"), 1);
+  port.asked.at(-1)?.answer({ version: 5 });
+  await turn();
+  assert.equal(port.count("snapshot"), 1);
+  port.push(delta(5, "running"));
+  mock.timers.tick(10_000);
+  assert.equal(port.count("version"), 1);
+  mock.timers.tick(10_000);
+  assert.equal(port.count("version"), 2);
+  port.asked.at(-1)?.answer({ version: 7 });
+  await turn();
+  assert.equal(port.count("snapshot"), 2);
+  port.asked.at(-1)?.answer({ ...snapshot(7), session: { id: 1, name: "s", state: "closed", note: "" } });
+  await turn();
+  assert.equal(store.version, 7);
+  mock.timers.tick(60_000);
+  assert.equal(port.count("version"), 2);
+  store.dispose();
+});
+
+test("a snapshot that the kernel refused is asked for again", async () => {
+  const port = new HandPort();
+  const store = new SessionStore(port);
+  port.asked[0]?.fail(new Error("too much is asked at once"));
+  await turn();
+  assert.equal(store.trouble, "too much is asked at once");
+  mock.timers.tick(10_000);
+  assert.equal(port.count("snapshot"), 2);
+  port.asked.at(-1)?.answer(snapshot(3));
+  await turn();
+  assert.equal(store.trouble, null);
+  assert.ok(store.ready);
+  store.dispose();
 });

@@ -28,6 +28,10 @@ const NOTHING: Change = {
   status: new Set(),
 };
 
+// So long after the last delta the kernel is asked whether there was another one.
+const LOOK_MS = 10_000;
+const OPEN = "open";
+
 const PLAIN: Look = { word: "?", mark: "?", fill: "#eceff1", line: "#78909c", dark_fill: "#37474f", dark_line: "#90a4ae" };
 
 export class SessionStore {
@@ -50,10 +54,13 @@ export class SessionStore {
   private readonly listeners = new Set<Listener>();
   private asking = false;
   private held: Delta[] = [];
-  private readonly off: () => void;
+  private heard = false;
+  private readonly looking: ReturnType<typeof setInterval> | undefined;
+  private readonly offs: (() => void)[];
 
   constructor(readonly port: Port) {
-    this.off = port.on("delta", (data) => this.delta(data));
+    if (!port.file) this.looking = setInterval(() => void this.lookAgain(), LOOK_MS);
+    this.offs = [port.on("delta", (data) => this.delta(data)), port.on("lost", () => clearInterval(this.looking))];
     void this.refresh();
   }
 
@@ -129,7 +136,6 @@ export class SessionStore {
       this.trouble = null;
       this.replace(data);
     } catch (error) {
-      // The next delta asks again.
       this.asking = false;
       this.held = [];
       this.trouble = String(error instanceof Error ? error.message : error);
@@ -157,7 +163,20 @@ export class SessionStore {
     });
   }
 
+  // A delta that got lost is missed when the next one comes; if it was the last one, only so. A snapshot that the kernel
+  // refused is asked for again.
+  private async lookAgain(): Promise<void> {
+    const { heard, version } = this;
+    this.heard = false;
+    if (heard || this.asking || globalThis.document?.hidden) return;
+    if (!this.ready) return this.refresh();
+    if (this.session.state !== OPEN) return;
+    const answer = await this.request("version").catch(() => null);
+    if (answer && answer.data.version !== version && version === this.version) await this.refresh();
+  }
+
   delta(delta: Delta): void {
+    this.heard = true;
     if (this.asking) {
       this.held.push(delta);
       return;
@@ -198,7 +217,8 @@ export class SessionStore {
   }
 
   dispose(): void {
-    this.off();
+    clearInterval(this.looking);
+    for (const off of this.offs) off();
     this.listeners.clear();
   }
 

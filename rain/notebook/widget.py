@@ -99,6 +99,7 @@ class SessionWidget(LiveWidget):
         super().__init__("session")
         self._handlers |= {
             requests.GetSnapshot: self._snapshot,
+            requests.GetVersion: lambda _: requests.ViewVersion(self._view.version),
             requests.GetMissed: self._missed,
             requests.OpenGroup: lambda asked: self._turn(self._view.open, asked.key),
             requests.CloseGroup: lambda asked: self._turn(self._view.close, asked.key),

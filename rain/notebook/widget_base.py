@@ -3,9 +3,10 @@
 Theory of operation
 -------------------
 The browser's requests arrive on a subshell's thread (or the main thread of older front ends), which must return at
-once: each is answered by a thread of its own, so that a slow one does not hold up the others. Updates are sent by one
-thread for all widgets, the pump: 20 times a second at most, less often while changes do not stop, and when there are so
-many that folding would take a noticeable share of the kernel's time.
+once: each is answered by a thread of its own, so that a slow one does not hold up the others. A page says again what
+has had no answer for a while (`rain.notebook.repeats`). Updates are sent by one thread for all widgets, the pump: 20
+times a second at most, less often while changes do not stop, and when there are so many that folding would take a
+noticeable share of the kernel's time.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ import traitlets
 from rain.common.errors import RainException
 from rain.common.protocol.encoding import sendable
 from rain.notebook import assets, jupyter_quirks
-from rain.notebook.protocol.requests import Done, GetAsset, GetPicture, Picture, Request, request_of
+from rain.notebook.protocol.requests import ONCE, Done, GetAsset, GetPicture, Picture, Request, request_of
+from rain.notebook.repeats import Repeats
 
 REQUESTS_MAX = 32
 """Requests of one widget that are answered at the same time."""
@@ -60,6 +62,7 @@ class LiveWidget(anywidget.AnyWidget):
             GetPicture: lambda _: Picture(self.model_id, self.still()),
         }
         self._places = threading.BoundedSemaphore(REQUESTS_MAX)
+        self._repeats = Repeats()
         super().__init__(kind=kind, build=assets.build())
         self.on_msg(self._received)
         jupyter_quirks.answer_on_the_named_subshell(self.comm)
@@ -93,12 +96,20 @@ class LiveWidget(anywidget.AnyWidget):
         number = content.get("request") if isinstance(content, dict) else None
         if not isinstance(number, int):
             return
+        new, said = self._repeats.take(number, time.monotonic())
+        if said is not None:
+            self._say(said)
+        if not new:
+            return
         if not self._places.acquire(blocking=False):
-            self._reply(number, error=f"too much is asked at once (REQUESTS_MAX is {REQUESTS_MAX}); try again")
+            self._repeats.forget(number)
+            self._say(_reply(number, error=f"too much is asked at once (REQUESTS_MAX is {REQUESTS_MAX}); try again"))
             return
         threading.Thread(target=self._answer, args=(number, content), name="rain-answer", daemon=True).start()
 
     def _answer(self, number: int, content: dict[str, Any]) -> None:
+        pieces: Sequence[bytes] = ()
+        asked: Request | None = None
         try:
             asked = request_of(content)
             handle = self._handlers.get(type(asked))
@@ -106,24 +117,33 @@ class LiveWidget(anywidget.AnyWidget):
                 raise RainException(f"a widget of the kind {self.kind!r} has no request {content['type']!r}")
             answer = handle(asked)
             data, pieces = answer if isinstance(answer, tuple) else (answer or Done(), ())
-            self._reply(number, data=data, buffers=pieces)
+            reply = _reply(number, data=data)
         except (RainException, TimeoutError) as error:
-            self._reply(number, error=str(error))
+            reply = _reply(number, error=str(error))
         except Exception as error:  # the browser must not wait for ever, whatever is wrong here
-            self._reply(number, error=f"{type(error).__name__}: {error}")
+            reply = _reply(number, error=f"{type(error).__name__}: {error}")
         finally:
             self._places.release()
-
-    def _reply(self, number: int, buffers: Sequence[bytes] = (), **what: Any) -> None:
-        self._tell({"type": "reply", "request": number, **what}, buffers)
+        self._repeats.answered(number, reply if type(asked) in ONCE else None, time.monotonic())
+        self._say(reply, pieces)
 
     def push(self, event: str, data: Any) -> None:
         """Tell all views something: one of `rain.notebook.protocol.requests.NEWS`."""
-        self._tell({"type": "push", "event": event, "data": data})
+        self._say(_made({"type": "push", "event": event, "data": data}))
 
-    def _tell(self, content: dict[str, Any], buffers: Sequence[bytes] = ()) -> None:
+    def _say(self, content: dict[str, Any], buffers: Sequence[bytes] = ()) -> None:
         if self.comm is not None:  # not closed meanwhile
-            self.send(sendable(msgspec.to_builtins(content)), list(buffers) or None)
+            self.send(content, list(buffers) or None)
+
+
+def _reply(number: int, **what: Any) -> dict[str, Any]:
+    return _made({"type": "reply", "request": number, **what})
+
+
+def _made(content: dict[str, Any]) -> dict[str, Any]:
+    """What JSON can carry, and what can be text."""
+    made: dict[str, Any] = sendable(msgspec.to_builtins(content))
+    return made
 
 
 # -- the pump --------------------------------------------------------------------------------------

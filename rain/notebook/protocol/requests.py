@@ -83,6 +83,10 @@ class GetSnapshot(Request, frozen=True, kw_only=True, tag="snapshot"):
     """All that is visible."""
 
 
+class GetVersion(Request, frozen=True, kw_only=True, tag="version"):
+    """Which version the last delta made; asked when none has come for a while, as one may have got lost."""
+
+
 class OpenGroup(Request, frozen=True, kw_only=True, tag="open"):
     """Show what is in a group; a delta follows."""
 
@@ -389,11 +393,24 @@ class Done(msgspec.Struct, frozen=True):
     """What was asked for has been done; there is nothing to tell."""
 
 
+class ViewVersion(msgspec.Struct, frozen=True):
+    """How far the kernel is.
+
+    Attributes
+    ----------
+    version : int
+        As of `Snapshot`.
+    """
+
+    version: int
+
+
 ANSWERS: dict[type[Request], Any] = {
     GetAsset: Done,
     GetPicture: Picture,
     GetMissed: Missed,
     GetSnapshot: Snapshot,
+    GetVersion: ViewVersion,
     OpenGroup: Done,
     CloseGroup: Done,
     ShowObjects: Done,
@@ -422,6 +439,23 @@ ANSWERS: dict[type[Request], Any] = {
     GiveUpPlace: Done,
 }
 """What each request gets."""
+
+ONCE = frozenset(
+    (
+        GetMissed,
+        OpenGroup,
+        CloseGroup,
+        ShowObjects,
+        Cancel,
+        Retry,
+        Select,
+        KillGovernor,
+        RerunStale,
+        ScalePool,
+        GiveUpPlace,
+    )
+)
+"""What these do is done once, also if a page says one again because the answer got lost; all others only tell."""
 
 UPDATES: dict[str, Any] = {"delta": Delta, "final": dict[str, Any], "pools": Pools}
 """What the kernel tells unasked, by the name of the event: changes of a session; what stays of one that is over;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+from itertools import count
 from typing import Any
 
 import comm
@@ -10,6 +11,9 @@ import pytest
 from comm.base_comm import BaseComm
 
 from tests.support.waiting import GUARD_S
+
+NUMBERS = count(1)
+"""Of requests; no two pages use the same ones."""
 
 
 class Browser:
@@ -19,20 +23,19 @@ class Browser:
         self.widget = widget
         self.messages: queue.Queue[dict[str, Any]] = widget.comm.sent
         self.news: list[dict[str, Any]] = []
-        self._count = 0
 
     def say(self, content: Any) -> None:
         self.widget._handle_custom_msg(content, [])
 
     def ask(self, type: str, **parameters: Any) -> Any:
         """The data of the answer; an error is an AssertionError with its text."""
-        self._count += 1
-        self.say({"type": type, "request": self._count, **parameters})
+        number = next(NUMBERS)
+        self.say({"type": type, "request": number, **parameters})
         while True:
             message = self.messages.get(timeout=GUARD_S)
             if message["type"] == "push":
                 self.news.append(message)
-            elif message["request"] == self._count:
+            elif message["request"] == number:
                 assert "error" not in message, message["error"]
                 self.buffers = message["buffers"]
                 return message["data"]
