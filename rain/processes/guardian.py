@@ -109,6 +109,7 @@ class Guardian:
         self._stopping = False
         self._why = "nothing is left to guard"
         self._gave_up = False
+        self._unstarted = False
         self._oom_kills = OomKills()
         self._count_kills()
         self._strangers: dict[int, int] = {}
@@ -137,7 +138,8 @@ class Guardian:
                 self._start_due()
                 self._end_late()
                 pending = self._nursery or any(p.pid or p.start_at is not None for p in self._processes)
-                if not pending:
+                # Why something could not start its owner reads in the logs, and then lets go.
+                if not pending and not (self._unstarted and self._lifeline is not None):
                     break
                 self._wait(self._next_start())
         finally:
@@ -332,6 +334,7 @@ class Guardian:
             os.close(process.hold)
             process.hold = None
         self._report("ended", process, unstarted or describe_status(status))
+        self._unstarted |= not process.was_ready
         pid, process.pid = process.pid, 0
         process.folders.died()
         process.left_until = time.monotonic()
