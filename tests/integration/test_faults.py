@@ -254,7 +254,7 @@ def test_a_paused_governor_does_no_harm(marked: Marked, tmp_path: Path) -> None:
         paused = governors(marked)[0]
         kill(paused, signal.SIGSTOP)
         try:
-            until(lambda: len(client.get_server_info()["governors"]) == 1, "the governor is given up", guard_s=40)
+            until(lambda: len(client.get_server_info()["governors"]) == 1, "the governor is given up")
             gate.touch()
             session.wait_all()
         finally:
@@ -288,7 +288,7 @@ def test_a_killed_client_leaves_nothing(marked: Marked, tmp_path: Path, number: 
         assert process.stdout.readline() == b"ready\n"
         until(lambda: len(marked.named("sleep")) >= 2 and mark.exists(), "the tasks run")
         process.send_signal(number)
-    until(lambda: not marked.processes(), "all processes are gone", guard_s=10)
+    until(lambda: not marked.processes(), "all processes are gone")
 
 
 @pytest.mark.parametrize("part", ["guardian", "governor", "server"])
@@ -304,7 +304,7 @@ def test_a_killed_part_leaves_nothing_after_close(marked: Marked, part: str) -> 
             session.close()
         except RainException:
             pass
-    until(lambda: not marked.processes(), "all processes are gone", guard_s=15)
+    until(lambda: not marked.processes(), "all processes are gone")
 
 
 def test_a_client_of_a_dead_server_does_not_hang(marked: Marked) -> None:
@@ -312,7 +312,7 @@ def test_a_client_of_a_dead_server_does_not_hang(marked: Marked) -> None:
         session = client.new_session("dead")
         kill(marked.guardian())
         with pytest.raises((RainException, SessionException)):
-            session.run(tasks.Sleep(blob("a"), 60), timeout=30)
+            session.run(tasks.Sleep(blob("a"), 600), timeout=GUARD_S)
 
 
 def test_many_starts_and_stops_leave_nothing(marked: Marked) -> None:

@@ -15,7 +15,7 @@ from rain.deploy.hosts.link import Link, LinkState
 from rain.deploy.hosts.links import Host, Links
 from rain.deploy.hosts.ssh import Ssh, Target
 from rain.host.process_table import is_alive
-from tests.support.waiting import GUARD_S, until
+from tests.support.waiting import GUARD_S, at_this_load, until
 
 HELD = """echo 'rain-hold: {"event": "held"}'"""
 UP = HELD + """; echo 'rain-hold: {"event": "governor", "governor": "h:1"}'"""
@@ -70,7 +70,7 @@ def pid_of(tmp_path: Path, name: str) -> int:
 def test_an_ssh_that_does_not_end_when_it_is_told_to_is_killed(
     ssh: Ssh_, links: Links, add: Callable[[str], Host], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(link_module, "HOST_START_S", 0.3)
+    monkeypatch.setattr(link_module, "HOST_START_S", at_this_load(0.3))
     monkeypatch.setattr(links_module, "_GONE_S", 0.1)
     ssh("trap '' TERM; while :; do read never <&1; done")
     host = add("n1")
