@@ -90,7 +90,7 @@ class Folders:
 
     def remove(self, within: str = "", heirs: bool = False) -> bool:
         """Remove what was left and not taken over, also what is needed by something in the folder `within`; with
-        `heirs` not that for which a process may come that is started by somebody else. Whether all of it is gone."""
+        `heirs` not that for which a process may come that a batch system or a user starts. Whether all is gone."""
         if not self._left:
             return True
         from rain.processes.scratch import remove_left

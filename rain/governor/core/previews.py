@@ -8,8 +8,8 @@ after the other meet one. It is asked for one at a time, the newest result first
 
 A task that comes meanwhile is given to such an executor all the same: the executor gives the preview up for it. One
 that does not come back (a `repr` in C that does not return) is ended here; so its death, like any other in a preview,
-is no task's, and what was queued behind it goes elsewhere. Whoever looks at a result without a preview has it made
-on demand (`rain.governor.views.viewing`).
+is no task's, and what was queued behind it goes elsewhere. For a client that looks at a result without a preview one
+is made on demand (`rain.governor.views.viewing`).
 """
 
 from __future__ import annotations

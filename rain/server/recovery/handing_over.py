@@ -5,7 +5,7 @@ which the version to come reads as a trial. ``go``: at the end of a turn, when a
 written, it writes one behind which nothing comes, tells its guardian what is to be started in its place, and ends as a
 server does that comes back. So the other version has nothing to decide again, and the conversations go on.
 
-What is to come says the file `RESTART` in the journal's folder, which only the server's user can have written.
+The file `RESTART` in the journal's folder, which only the server's user can have written, says what is to come.
 """
 
 from __future__ import annotations

@@ -205,7 +205,7 @@ class Snapshots:
         self._tell(snapshot.number)
 
     def _tell(self, number: int | None) -> None:
-        """Tell who waits that an image is there; None: that it could not be made."""
+        """Tell the callers that wait that an image is there; None: that it could not be made."""
         awaited, self._awaited = self._awaited, None
         if awaited is None or awaited.done():
             return

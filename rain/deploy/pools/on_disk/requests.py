@@ -124,9 +124,9 @@ def serve(record: PoolRecord, do: Callable[[Request], None]) -> None:
             try:
                 do(request)
                 answer = Answer()
-            except Exception as error:  # whatever an engine or a server said: who asks is told, and the next is served
+            except Exception as error:  # whatever an engine or a server said: the asking command is told
                 answer = Answer(error=str(error) or type(error).__name__)
-        with contextlib.suppress(OSError):  # the one who asked has given up, and taken the folder with it
+        with contextlib.suppress(OSError):  # the asking command gave up, and took the folder with it
             _write(path.with_name(name.removesuffix(_REQUEST) + _ANSWER), answer)
             path.unlink(missing_ok=True)
 

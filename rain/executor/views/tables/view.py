@@ -62,7 +62,7 @@ class _Looked:
 
 
 _tables: OrderedDict[str, _Looked] = OrderedDict()
-"""By the name of who asks; the longest unasked go."""
+"""By the name of the viewer that asks; those that were not asked for longest go."""
 
 
 def table(instance: DataInstance, asked: bytes) -> bytes:
