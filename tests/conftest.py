@@ -71,8 +71,12 @@ def marked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Marked]:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Of ``-n auto``: more than there are cpus, because many tests wait for other processes, or for a timer."""
-    return len(os.sched_getaffinity(0)) + 2
+    """Of ``-n auto``: more than there are cpus, because many tests wait for other processes, or for a timer.
+
+    Tests that start clusters wait two thirds of their time, so that four workers leave a sixth of two cpus idle; each
+    further one costs five seconds of a cpu for collecting.
+    """
+    return len(os.sched_getaffinity(0)) + 4
 
 
 @pytest.hookimpl(wrapper=True)
