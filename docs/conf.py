@@ -16,6 +16,7 @@ include_patterns = [
     "docs/**",
     "notebooks/*.ipynb",
     "benchmarks/README.md",
+    "examples/README.md",
     "README.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
