@@ -97,7 +97,7 @@ class DataObject(Handle, of=ObjectRecord):
     True
     """
 
-    __slots__ = ("__weakref__", "_value")
+    __slots__ = ("__weakref__", "_record", "_value")
     _record: ObjectRecord
     _value: Value | None
 

@@ -79,7 +79,7 @@ class Inside:
 class Handle:
     """Points to the record of a task or data object; may be dropped and made anew."""
 
-    __slots__ = ("_record", "_session")
+    __slots__ = ("_session",)
     _record: Any
     _session: Session
     _kinds: ClassVar[dict[type, type[Handle]]] = {}

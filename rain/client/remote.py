@@ -6,13 +6,14 @@ import functools
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from rain.client.active_session import get_active_session
+from rain.client.building.mapped import Mapped, call_all
 from rain.client.building.options import NAMES, Options
 from rain.client.functions.annotations import evaluated, outputs_of
 from rain.client.functions.arguments import pack
-from rain.client.functions.function import Source, function_constant
+from rain.client.functions.function import Payload, Source, function_constant
 from rain.client.functions.function_snapshot import HoldsFunction
 from rain.client.functions.local_call import call
 from rain.client.functions.parameters import Parameters
@@ -26,6 +27,11 @@ from rain.client.task import Task
 from rain.common.errors import RainException
 from rain.common.task_configs import PYTHON
 from rain.objects.content_types.registry import check_content_type
+
+if TYPE_CHECKING:
+    from rain.client.data import DataObject
+    from rain.client.session import Session
+    from rain.common.task_configs import PyConfig
 
 __all__ = ["Remote", "remote"]
 
@@ -163,13 +169,29 @@ class Remote(HoldsFunction):
         made, encode = self._results.outputs, self._results.encode
         if output is not None or outputs is not None:
             made, encode = self._results.merged(output, outputs)
+        session, payload = self._prepared(options, made, encode)
+        config, objects = pack(self._parameters, args, kwargs, session, encode)
+        return self._task(session, payload, config, objects, made, options)
+
+    def _prepared(self, options: Options, made: Any, encode: list[str | None]) -> tuple[Session, Payload]:
+        """The session of new calls, and the function as it is sent."""
         if self._is_new and not encode:
             check_returned(self.function, self._label, made)
             self._is_new = False
         session = options.session or get_active_session()
         session._check_open()
-        payload = self._source.payload(session)
-        config, objects = pack(self._parameters, args, kwargs, session, encode)
+        return session, self._source.payload(session)
+
+    def _task(
+        self,
+        session: Session,
+        payload: Payload,
+        config: PyConfig,
+        objects: dict[DataObject, str | None],
+        made: Any,
+        options: Options,
+    ) -> Task:
+        """The task of a call whose arguments are packed."""
         config.seed = inside(session).seed
         for obj in payload.objects:
             objects.setdefault(obj, None)
@@ -189,6 +211,12 @@ class Remote(HoldsFunction):
 
     def _split(self, args: Any, kwargs: dict[str, Any], output: Any, outputs: Any) -> tuple[Any, Any, Any, Any, Any]:
         """Tell arguments, options and outputs apart."""
+        kwargs, output, outputs, options = self._apart(kwargs, output, outputs)
+        args, kwargs = self._parameters.bound(args, kwargs)
+        return args, kwargs, output, outputs, options
+
+    def _apart(self, kwargs: dict[str, Any], output: Any, outputs: Any) -> tuple[dict[str, Any], Any, Any, Options]:
+        """Keyword arguments, outputs and options of a call."""
         named = self._parameters.named
         if "output" in named:
             if output is not None:
@@ -199,9 +227,7 @@ class Remote(HoldsFunction):
                 kwargs["outputs"] = outputs
             outputs = None
         chosen = {name: kwargs.pop(name) for name in list(kwargs) if name in NAMES and name not in named}
-        options = self._options.but(chosen, f"{self._label}()")
-        args, kwargs = self._parameters.bound(args, kwargs)
-        return args, kwargs, output, outputs, options
+        return kwargs, output, outputs, self._options.but(chosen, f"{self._label}()")
 
     def map(self, /, *iterables: Iterable[Any], strict: bool | None = None, **kwargs: Any) -> list[Task]:
         """A task for each item (or for the first items of several iterables, the second ones, and so on).
@@ -225,7 +251,7 @@ class Remote(HoldsFunction):
         TypeError
             If no iterable is given, or arguments do not fit the function's signature.
         RainException
-            If arguments cannot be used.
+            If arguments cannot be used; the text says of which item. Then no task is made.
 
         Examples
         --------
@@ -235,7 +261,17 @@ class Remote(HoldsFunction):
         """
         if "strict" in self._parameters.named:
             kwargs, strict = (kwargs, None) if strict is None else ({**kwargs, "strict": strict}, None)
-        return [self(*args, **kwargs) for args in rows(iterables, strict, self._label)]
+        calls = rows(iterables, strict, self._label)
+        kwargs, output, outputs, options = self._apart(kwargs, kwargs.pop("output", None), kwargs.pop("outputs", None))
+        made, encode = self._results.outputs, self._results.encode
+        if output is not None or outputs is not None:
+            made, encode = self._results.merged(output, outputs)
+        session, payload = self._prepared(options, made, encode)
+        mapped = Mapped(
+            session, self._label, self._parameters, encode, made, options, payload, False, False,
+            lambda config, objects: self._task(session, payload, config, objects, made, options),
+        )  # fmt: skip
+        return call_all(mapped, calls, kwargs)
 
     def reduce(self, items: Iterable[Any], /, width: int = 2, **kwargs: Any) -> Task:
         """Combine many items to one by a tree of tasks: each combines neighbours, so the order stays.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, cast
 
+from rain.client.core.families.family import Family
 from rain.client.core.records import ObjectRecord, TaskRecord
 from rain.client.core.session_mirror import SessionMirror
 from rain.client.functions.modules import Surroundings
@@ -35,6 +36,7 @@ class SessionContents(Holder):
         encoder = SessionEncoder(surroundings, connection.has_other_hosts)
         self._inside = Inside(connection, mirror, surroundings, encoder)
         mirror.handle = self
+        mirror.records.lock = connection.lock
 
     @property
     def client(self) -> Client | None:
@@ -88,15 +90,21 @@ class SessionContents(Holder):
     @property
     def task_count(self) -> int:
         """Tasks that are not yet submitted."""
-        return sum(isinstance(record, TaskRecord) for record in list(self._inside.mirror.pending))
+        return sum(
+            record.count if isinstance(record, Family) else isinstance(record, TaskRecord)
+            for record in list(self._inside.mirror.pending)
+        )
 
     @property
     def dataobj_count(self) -> int:
         """Data objects that are not yet submitted."""
-        return sum(
-            len(record.outputs) if isinstance(record, TaskRecord) else not record.hidden
-            for record in list(self._inside.mirror.pending)
-        )
+        count = 0
+        for record in list(self._inside.mirror.pending):
+            if isinstance(record, Family):
+                count += record.count * (record.stride - 1)
+            else:
+                count += len(record.outputs) if isinstance(record, TaskRecord) else not record.hidden
+        return count
 
     def find(self, name: str) -> Task | DataObject:
         """The task with that name, else the object with that label, else what has that id.

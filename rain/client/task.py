@@ -81,9 +81,8 @@ class Task(TaskValue[R], of=TaskRecord):
     ...     doubled = Double([blob(b"2")], ["result"])
     """
 
-    __slots__ = ("__weakref__", "_handles", "_inputs", "_outputs")
+    __slots__ = ("_handles", "_inputs", "_outputs")
     TASK_TYPE: ClassVar[str | None] = None
-    _record: TaskRecord
     _inputs: LabeledList[DataObject] | None
     _outputs: LabeledList[DataObject] | None
     _handles: tuple[DataObject, ...] | None
@@ -172,17 +171,19 @@ class Task(TaskValue[R], of=TaskRecord):
         inside(session).mirror.add_task(record)
 
     def _attach(self, session: Session, record: TaskRecord) -> None:
-        self._session = session
-        self._record = record
-        self._inputs = self._outputs = self._handles = None
+        self._be(session, record)
         record.handle = weakref.ref(self)
+
+    def _be(self, session: Session, record: TaskRecord | None) -> None:
+        super()._be(session, record)
+        self._inputs = self._outputs = self._handles = None
 
     # -- what it is -----------------------------------------------------------------------------
 
     @property
     def id(self) -> ID:
         """The task's id."""
-        return self._record.spec.id
+        return self._record.spec.id if self._family is None else self._family.id_of(self._place)
 
     @property
     def name(self) -> str | None:
@@ -197,7 +198,8 @@ class Task(TaskValue[R], of=TaskRecord):
     @property
     def state(self) -> TaskState | None:
         """The task's state as far as this client knows; None before submit."""
-        return self._record.state
+        family = self._columns
+        return self._record.state if family is None else family.state_of(self._place)
 
     @property
     def spec(self) -> TaskSpec:
@@ -291,8 +293,12 @@ class Task(TaskValue[R], of=TaskRecord):
         TimeoutError
             If the server has not answered within `timeout`.
         """
-        if self._record.state is None:
+        if self.state is None:
             self._session._check_open()
+            family = self._columns
+            if family is not None:
+                family.kept[self._place] = 1
+                return DONE
             for obj in self._held():
                 record_of(obj).kept = True
             inside(self._session).mirror.note([self._record])
@@ -571,7 +577,7 @@ class Task(TaskValue[R], of=TaskRecord):
         return self.id == other.id
 
     def __hash__(self) -> int:
-        return hash(self._record.spec.id)
+        return hash(self.id)
 
     def __copy__(self) -> Task:
         return self

@@ -9,7 +9,9 @@ when its task is, so gates stand at tasks, and at constants, which have no task.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 
+from rain.client.core.families.family import Family
 from rain.client.core.records import Record
 from rain.client.core.waiting import Waiting
 
@@ -19,15 +21,25 @@ class Gate(Waiting):
 
     __slots__ = ("missing", "records")
 
-    def __init__(self, records: list[Record]) -> None:
+    def __init__(self, records: Sequence[Record | Family]) -> None:
         super().__init__()
-        self.records = records
-        self.missing = len(records)
+        self.records = list(records)
+        self.missing = sum([record.left if isinstance(record, Family) else 1 for record in records])
 
     def passed(self, record: Record) -> bool:
         """Take note that a record has settled; whether the gate opens now."""
         self.missing -= 1
         return self.missing <= 0 or record.failed
+
+    def passed_members(self, count: int) -> bool:
+        """Take note that so many members of a family are finished; whether the gate opens now."""
+        self.missing -= count
+        return self.missing <= 0
+
+    @property
+    def unsettled(self) -> int:
+        """How many of those for which it stands are not settled yet."""
+        return sum(record.left if isinstance(record, Family) else not record.settled for record in self.records)
 
 
 class AnyGate(Gate):
@@ -44,7 +56,7 @@ class QueueGate(Gate):
 
     __slots__ = ("done",)
 
-    def __init__(self, records: list[Record]) -> None:
+    def __init__(self, records: Sequence[Record]) -> None:
         super().__init__(records)
         self.done: deque[Record] = deque()
 

@@ -14,6 +14,7 @@ from rain.common.state_styles import LOOKS, NEW, shown_object, shown_task
 from rain.common.states import DataObjectState, TaskState
 
 if TYPE_CHECKING:
+    from rain.client.core.families.family import Family
     from rain.client.core.gates import Gate
     from rain.client.functions.call_sites import Site
     from rain.client.functions.function import Source
@@ -140,6 +141,8 @@ class TaskRecord:
         Handles of its inputs, which must not be released before the task is submitted.
     source : Source or None
         The function that it runs, if it was made here by a `Remote`.
+    family : Family or None
+        The family from which it was taken out.
     stale : bool
         Whether its function, or that of a task on which it depends, was edited since.
     renewed : TaskRecord or None
@@ -151,6 +154,7 @@ class TaskRecord:
     __slots__ = (
         "echo",
         "error",
+        "family",
         "forgotten",
         "gates",
         "handle",
@@ -183,6 +187,7 @@ class TaskRecord:
         self.handle: Any = None
         self.origin: Any = None
         self.echo = False
+        self.family: Family | None = None
         self.gates: list[Gate] | None = None
 
     def __repr__(self) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any, cast
 
+from rain.client.core.families.record_table import RecordTable
 from rain.client.core.records import ObjectRecord, TaskRecord, ToldSite
 from rain.client.core.session_mirror import SessionMirror
 from rain.common.ids import ID
@@ -36,12 +36,12 @@ def restore(mirror: SessionMirror, pieces: list[Attached]) -> None:
                 _record(mirror, item.id, item.label)
             mirror.records[spec.id.id] = task
             tasks.append(task)
-    mirror.records = dict(sorted(mirror.records.items()))
+    mirror.records = RecordTable(sorted(mirror.records.items()))
     mirror.submitting(tasks)
     for piece in pieces:
         mirror.fold(piece.states, piece.object_states)
     last = max(pieces[-1].last_number, max(mirror.records, default=0))
-    mirror.next_number = itertools.count(last + 1).__next__
+    mirror.count_from(last + 1)
 
 
 def _record(mirror: SessionMirror, id: ID, label: str | None = None) -> ObjectRecord:

@@ -14,9 +14,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rain.client.core.errors import SessionEnded
+from rain.client.core.families.family import Family
+from rain.client.core.families.record_table import RecordTable
 from rain.client.core.gates import Gate
 from rain.client.core.records import ObjectRecord, Record, TaskRecord
-from rain.common.protocol.messages import ObjectUpdate, TaskProgress, TaskUpdate
+from rain.common.protocol.families import updates
+from rain.common.protocol.messages import FamilyUpdate, ObjectUpdate, TaskProgress, TaskUpdate
 from rain.common.spec import ObjectInfo
 from rain.common.state_styles import ends_text
 from rain.common.states import DataObjectState, TaskState
@@ -88,9 +91,9 @@ class SessionMirror:
 
     Attributes
     ----------
-    records : dict of int to Record
-    pending : deque of Record
-        Not yet submitted: tasks and constants in the order in which they were made.
+    records : RecordTable
+    pending : deque of Record or Family
+        Not yet submitted: tasks, families of tasks and constants in the order in which they were made.
     submitted, unfinished, finished : int
         How many tasks were submitted; how many of them are not settled, and how many are.
     failed : dict of int to TaskRecord
@@ -110,8 +113,8 @@ class SessionMirror:
         Why items that were to be submitted never will be.
     adopted : bool
         Whether a task has outputs that were made before it, so that records must be sorted before a submit.
-    dropped : deque of ObjectRecord
-        Kept objects whose handle is gone; appended by any thread.
+    dropped : deque of ObjectRecord or (Family, int or None)
+        Kept objects, or members of families (None: all of it), whose handle is gone; appended by any thread.
     functions : dict of bytes to ObjectRecord
         The hidden constants that hold functions, by digest.
     speaking : dict of int to TaskRecord
@@ -128,7 +131,8 @@ class SessionMirror:
     """
 
     __slots__ = (
-        "adopted", "attached", "broken", "dropped", "ended", "failed", "feeds", "finished", "functions", "gates",
+        "_numbers", "adopted", "attached", "broken", "dropped", "ended", "failed", "feeds", "finished", "functions",
+        "gates",
         "handle", "idle_gates", "name", "next_number", "on_failure", "pending", "persistent", "records", "refusals",
         "session_id", "speaking", "stale", "stall", "submitted", "unfinished", "untold", "wave",
     )  # fmt: skip
@@ -140,8 +144,8 @@ class SessionMirror:
         self.name = name
         self.on_failure = on_failure
         self.persistent = persistent
-        self.records: dict[int, Record] = {}
-        self.pending: deque[Record] = deque()
+        self.records = RecordTable()
+        self.pending: deque[Record | Family] = deque()
         self.submitted = self.unfinished = self.finished = self.broken = 0
         self.failed: dict[int, TaskRecord] = {}
         self.untold: dict[int, TaskRecord] = {}
@@ -153,12 +157,12 @@ class SessionMirror:
         self.refusals: dict[int, str] = {}
         self.adopted = False
         self.attached = False
-        self.dropped: deque[ObjectRecord] = deque()
+        self.dropped: deque[ObjectRecord | tuple[Family, int | None]] = deque()
         self.functions: dict[bytes, ObjectRecord] = {}
         self.speaking: dict[int, TaskRecord] = {}
         self.stale = 0
         self.stall = Stall()
-        self.next_number: Callable[[], int] = itertools.count(1).__next__
+        self.count_from(1)
         self.handle: Any = None
 
     def __repr__(self) -> str:
@@ -194,6 +198,24 @@ class SessionMirror:
         self.pending.append(record)
         if self.feeds:
             self.note([record])
+
+    def add_family(self, family: Family) -> None:
+        """Take in a new family."""
+        self.records.add(family)
+        self.pending.append(family)
+        if self.feeds:
+            self.note(self.records.take_all(family))
+
+    def take_numbers(self, count: int) -> int:
+        """The first of so many numbers that follow each other."""
+        # One call into C: no other thread gets a number in between.
+        last: int = deque(itertools.islice(self._numbers, count), maxlen=1)[0]
+        return last - count + 1
+
+    def count_from(self, first: int) -> None:
+        """New tasks and objects have numbers from `first` on."""
+        self._numbers = itertools.count(first)
+        self.next_number: Callable[[], int] = self._numbers.__next__
 
     def root_of(self, record: TaskRecord) -> TaskRecord:
         """The task that failed first, because of which `record` failed; often `record` itself."""
@@ -234,9 +256,16 @@ class SessionMirror:
 
     # -- submit ---------------------------------------------------------------------------------
 
-    def submitting(self, records: Sequence[Record]) -> None:
+    def submitting(self, records: Sequence[Record | Family]) -> None:
         """Take note that these records are being sent to the server."""
+        noted: list[Record] = []
         for record in records:
+            if isinstance(record, Family):
+                record.submitting()
+                self.unfinished += record.count
+                self.submitted += record.count
+                continue
+            noted.append(record)
             if isinstance(record, TaskRecord):
                 record.state = TaskState.WAITING
                 for output in record.outputs:
@@ -245,7 +274,7 @@ class SessionMirror:
                 self.submitted += 1
             else:
                 record.state = _O_UNFINISHED
-        self.note(records)
+        self.note(noted)
 
     def refused(self, records: Sequence[Record]) -> None:
         """Take note that the server refused these records: they are as before the submit."""
@@ -277,11 +306,44 @@ class SessionMirror:
 
     # -- updates ---------------------------------------------------------------------------------
 
+    def fold_family(self, update: FamilyUpdate) -> list[Gate]:
+        """Take in news of members of a family; the gates that open by them."""
+        records = self.records
+        family = records.family_of(update.first[1])
+        start = 0 if family is None else (update.first[1] - family.first) // family.stride
+        if (
+            family is None
+            or update.stride != family.stride
+            or start + update.count > family.count
+            or not family.submitted
+            or update.state in (_FAILED, _CANCELLED)
+            or (update.state is not _FINISHED and family.has_finished(start, update.count))
+        ):
+            return self.fold(*updates(update))
+        opened: list[Gate] = []
+        with records.lock:
+            taken = [place for place in family.taken if start <= place < start + update.count]
+            settled = family.fold(start, update)
+        self._settled_members(family, settled, opened)
+        if self.idle_gates and settled:
+            self._open_idle(opened)
+        if taken:
+            tasks, objects = updates(update)
+            width = family.stride - 1
+            opened += self.fold(
+                [tasks[place - start] for place in taken],
+                [obj for place in taken for obj in objects[(place - start) * width :][:width]] if objects else [],
+            )
+        return opened
+
     def fold(self, tasks: list[TaskUpdate], objects: list[ObjectUpdate]) -> list[Gate]:
         """Take in updates; the gates that open by them."""
         records = self.records
         opened: list[Gate] = []
         for changed in objects:
+            member = records.untaken(changed.id[1])
+            if member is not None and member[0].fold_object(member[1], changed):
+                continue
             record: Any = records.get(changed.id[1])
             if record is None:
                 continue
@@ -296,6 +358,9 @@ class SessionMirror:
             if record.task is None and record.gates and state is not _O_UNFINISHED:
                 self._pass(record, opened)
         for update in tasks:
+            member = records.untaken(update.id[1])
+            if member is not None and self._fold_member(*member, update, opened):
+                continue
             task: Any = records.get(update.id[1])
             if task is not None:
                 self._fold_task(task, update, opened)
@@ -318,6 +383,20 @@ class SessionMirror:
                 changed.append(record)
         if changed and self.feeds:
             self.note(changed)
+
+    def _fold_member(self, family: Family, place: int, update: TaskUpdate, opened: list[Gate]) -> bool:
+        settled = family.fold_task(place, update)
+        if settled:
+            self._settled_members(family, 1, opened)
+        return settled is not None
+
+    def _settled_members(self, family: Family, count: int, opened: list[Gate]) -> None:
+        """So many members without records are finished."""
+        self.unfinished -= count
+        self.finished += count
+        for gate in list(family.gates or ()):
+            if gate.passed_members(count):
+                opened.append(gate)
 
     def _fold_task(self, task: TaskRecord, update: TaskUpdate, opened: list[Gate]) -> None:
         before, state = task.state, update.state

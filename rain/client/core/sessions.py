@@ -14,7 +14,6 @@ from rain.client.core.session_mirror import End, SessionMirror
 from rain.client.core.waiting import Operation
 from rain.common.errors import RainException, SessionException
 from rain.common.location import Inline
-from rain.common.protocol.families import updates
 from rain.common.protocol.messages import (
     Attach,
     Attached,
@@ -120,7 +119,7 @@ def take_updates(core: ClientCore, message: SessionUpdate) -> None:
     if mirror is None:
         return
     for family in message.families:
-        for gate in mirror.fold(*updates(family)):
+        for gate in mirror.fold_family(family):
             core.over(gate)
     for gate in mirror.fold(message.tasks, message.objects):
         core.over(gate)

@@ -38,8 +38,22 @@ _PROTOCOL = pickle.HIGHEST_PROTOCOL
 _LARGE = PICKLED_ARGUMENT_WARN_BYTES
 
 
+def plain_pickle(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes | None:
+    """The pickle of arguments, if they are a few plain values: then it says all of them. Else None."""
+    for value in args if not kwargs else (*args, *kwargs.values()):
+        if type(value) not in PLAIN and (isinstance(value, Handle) or not is_plain(value)):
+            return None
+    data = pickle.dumps((args, kwargs), _PROTOCOL)
+    return data if len(data) <= _LARGE else None
+
+
 def pack(
-    parameters: Parameters, args: tuple[Any, ...], kwargs: dict[str, Any], session: Session, encode: list[str | None]
+    parameters: Parameters,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    session: Session,
+    encode: list[str | None],
+    large: list[DataObject] | None = None,
 ) -> tuple[PyConfig, dict[DataObject, str | None]]:
     """The config of the task for a call, and the data objects in the call's arguments with their labels.
 
@@ -53,30 +67,24 @@ def pack(
     session : Session
     encode : list of (str or None)
         How results are encoded, for the config.
+    large : list of DataObject, optional
+        Takes the constants that were made in the place of large arguments, also if this raises.
 
     Raises
     ------
     RainException
         If the arguments cannot be pickled, are too large, or do not fit what is declared of them.
     """
-    plain, handles = True, False
-    for value in args if not kwargs else (*args, *kwargs.values()):
-        if type(value) in PLAIN:
-            continue
-        if isinstance(value, Handle):
-            handles = True
-        elif not is_plain(value):
-            plain = False
-            break
-    if plain and not handles:
-        data = pickle.dumps((args, kwargs), _PROTOCOL)
-        if len(data) <= _LARGE:
-            return PyConfig(data, parameters.auto_load, encode), {}
-    elif plain and not parameters.inputs:
+    found = plain_pickle(args, kwargs)
+    if found is not None:
+        return PyConfig(found, parameters.auto_load, encode), {}
+    handles = any(isinstance(value, Handle) for value in (*args, *kwargs.values()))
+    plain = all(isinstance(value, Handle) or is_plain(value) for value in (*args, *kwargs.values()))
+    if plain and handles and not parameters.inputs:
         data, labels = _with_handles(parameters, args, kwargs)
         if len(data) <= _LARGE:
             return PyConfig(data, parameters.auto_load, encode), labels
-    return _Packing(parameters, args, kwargs, session, plain).packed(encode)
+    return _Packing(parameters, args, kwargs, session, plain, [] if large is None else large).packed(encode)
 
 
 def _with_handles(
@@ -104,7 +112,13 @@ class _Packing:
     """Makes the config of one call whose arguments need a closer look."""
 
     def __init__(
-        self, parameters: Parameters, args: tuple[Any, ...], kwargs: dict[str, Any], session: Session, plain: bool
+        self,
+        parameters: Parameters,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        session: Session,
+        plain: bool,
+        constants: list[DataObject],
     ) -> None:
         self._parameters = parameters
         self._session = session
@@ -115,6 +129,7 @@ class _Packing:
         self._keywords = tuple(kwargs)
         self._labels: dict[DataObject, str] = {}  # of objects that are arguments themselves
         self._others: set[int] = set()  # numbers of arguments that may hold objects
+        self._constants = constants
         self._large: list[DataObject] = []  # constants in the place of large arguments
         self._types: list[tuple[int, int, str]] = []
         self._read_only: list[tuple[int, int]] = []
@@ -152,6 +167,7 @@ class _Packing:
         record = record_of(obj)
         record.hidden = record.ephemeral = True
         self._large.append(obj)
+        self._constants.append(obj)
         return obj
 
     def packed(self, encode: list[str | None]) -> tuple[PyConfig, dict[DataObject, str | None]]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
+from rain.client.building.task_list import families_of, values_of
 from rain.client.core import sessions
 from rain.client.core.core import ClientCore
 from rain.client.core.operations import keeps, locating, questions, retries, submits, waits
@@ -25,6 +26,7 @@ from rain.common.errors import RainException
 from rain.common.state_styles import ends_text
 
 if TYPE_CHECKING:
+    from rain.client.core.families.family import Family
     from rain.client.data import DataObject
     from rain.client.session import Session
     from rain.client.task import Task
@@ -134,9 +136,27 @@ def run(session: Session, items: Sequence[Item | Iterable[Item]]) -> Operation[A
     Items that are not submitted yet are kept at once, before the operation begins: of several calls that are gathered,
     the first one submits the items of all, and results that are not kept may be gone before the other calls begin.
     """
+    only: Any = items[0] if len(items) == 1 and isinstance(items[0], list) else items
+    families = families_of(session, only)
+    if families and all(family.stride == 2 and not family.submitted for family in families):
+        for family in families:
+            family.keep_all()
+        return _run_families(session, items, only, families)
     given: list[list[Any]] = [[item] if isinstance(item, Handle) else items_of(session, item) for item in items]
     counts = [None if isinstance(item, Handle) else len(found) for item, found in zip(items, given, strict=True)]
     return _run(session, _kept_if_new(session, [item for found in given for item in found]), counts)
+
+
+def _run_families(session: Session, items: Any, only: Sequence[Any], families: list[Family]) -> Operation[Any]:
+    """`run` for all members of families, `only`: the only argument of the call, or all of them."""
+    core, mirror = connected(session)
+    yield from _drive(session, submits.send(core, mirror, inside(session).encoder), whole=True)
+    yield from _drive(session, waits.wait(mirror, families))
+    values = values_of(only)
+    if values is None:  # members have records meanwhile, or their data are not here
+        found = items_of(session, only)
+        return (yield from _run(session, found, [None] * len(found) if only is items else [len(found)]))
+    return values[0] if len(values) == 1 and only is items else values
 
 
 def ended(session: Session, items: Sequence[Item]) -> Operation[None]:
@@ -188,6 +208,10 @@ def _loaded(found: DataInstance) -> Any:
 
 def wait(session: Session, items: Any) -> Operation[None]:
     """Wait until all items are finished, or one has failed."""
+    families = families_of(session, items)
+    if families:
+        yield from _drive(session, waits.wait(inside(session).mirror, families))
+        return
     yield from _drive(session, waits.wait(inside(session).mirror, records_of(session, items)))
 
 
@@ -268,6 +292,11 @@ def find_again(session: Session, record: ObjectRecord, refused: bool = False) ->
 
 def keep(session: Session, items: Any) -> Operation[None]:
     """Keep objects, submitted or not."""
+    families = families_of(session, items)
+    if families and all(family.stride == 2 and not family.submitted for family in families):
+        for family in families:
+            family.keep_all()
+        return
     yield from _drive(session, keeps.keep(*_parts(session), _object_records(session, items)))
 
 

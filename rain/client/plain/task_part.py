@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from rain.client.handles import Handle
+from rain.client.building.member import MemberHandle
 from rain.client.operations import session_operations
 from rain.client.operations.twins import awaitable, blocking
 from rain.client.plain.arguments import arguments_of
@@ -23,7 +23,7 @@ else:
     R = TypeVar("R")
 
 
-class TaskValue(Handle, Generic[R]):
+class TaskValue(MemberHandle, Generic[R]):
     """What a task returned, as a value."""
 
     __slots__ = ()

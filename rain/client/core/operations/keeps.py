@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from rain.client.core.families.family import Family
 from rain.client.core.operations.waits import not_submitted
 from rain.client.core.records import ObjectRecord, Record
 from rain.client.core.requests import ask, ask_in_pieces
 from rain.client.core.session_mirror import SessionMirror
 from rain.client.core.waiting import Operation
 from rain.common.errors import RainException
+from rain.common.ids import ID
 from rain.common.protocol.messages import Keep, Unkeep, Update
 from rain.common.states import DataObjectState
 
@@ -94,11 +96,14 @@ def unkeep(core: ClientCore, mirror: SessionMirror, records: Sequence[ObjectReco
 def release(core: ClientCore, mirror: SessionMirror) -> None:
     """Keep objects no longer whose last handle was dropped; the reply is not waited for."""
     dropped = mirror.dropped
-    ids = []
+    ids: list[ID] = []
     while dropped:
         record = dropped.popleft()
+        if not isinstance(record, ObjectRecord):
+            _release_members(mirror, *record, ids)
+            continue
         stays = mirror.persistent or mirror.attached
-        if stays or not record.kept or (record.handle is not None and record.handle() is not None):
+        if stays or not record.kept or _is_held(record):
             continue
         record.kept = False
         mirror.note([record])
@@ -107,6 +112,36 @@ def release(core: ClientCore, mirror: SessionMirror) -> None:
             ids.append(record.spec.id)
     if ids and core.connected and mirror.ended is None:
         ask_in_pieces(core, [Unkeep(0, mirror.session_id, ids)])
+
+
+def _is_held(record: ObjectRecord) -> bool:
+    """Whether a handle keeps an object: one of its own, or that of the member of a family that makes it."""
+    if record.handle is not None and record.handle() is not None:
+        return True
+    task = record.task
+    if task is None or task.family is None:
+        return False
+    return task.family.listed or (task.handle is not None and task.handle() is not None)
+
+
+def _release_members(mirror: SessionMirror, family: Family, place: int | None, ids: list[ID]) -> None:
+    """The handle of a member of a family, or (None) the list of all members is gone."""
+    if mirror.persistent or mirror.attached or family.listed:
+        return
+    for member in range(family.count) if place is None else (place,):
+        handle = family.handles.get(member)
+        if handle is not None:
+            if handle() is not None:
+                continue
+            del family.handles[member]
+        record = family.taken.get(member)
+        if record is not None:
+            mirror.dropped.extend(output for output in record.outputs if output.kept)
+        elif family.kept[member]:
+            family.let_go(member)
+            if family.submitted:
+                number = family.first + member * family.stride
+                ids += [ID(family.session_id, number + 1 + output) for output in range(family.stride - 1)]
 
 
 def update(core: ClientCore, mirror: SessionMirror, records: Sequence[Record]) -> Operation[None]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rain.client.core.errors import ValueGone
+from rain.client.core.families.family import Family
 from rain.client.core.gates import Gate
 from rain.client.core.records import ObjectRecord, Record, TaskRecord
 from rain.client.core.requests import Request, ask_in_pieces
@@ -27,8 +28,8 @@ FILE_BYTES_MIN = 4 * KIB
 class Encoder(Protocol):
     """What the shell knows of a submit: how records become messages, with paths and modules of this process."""
 
-    def encode(self, mirror: SessionMirror, cut: Sequence[Record]) -> list[Any]:
-        """The messages that submit these records."""
+    def encode(self, mirror: SessionMirror, cut: Sequence[Record | Family]) -> list[Any]:
+        """The messages that submit these records and families."""
 
     def refused(self) -> None:
         """The server did not take what was encoded last."""
@@ -48,49 +49,73 @@ def send(core: ClientCore, mirror: SessionMirror, encoder: Encoder) -> Operation
     """Send what is new; gives the request, None if nothing was new."""
     while True:
         mirror.check_open()
-        uploads = to_upload(list(mirror.pending))
+        uploads = to_upload([record for record in list(mirror.pending) if not isinstance(record, Family)])
         if not uploads:
             return send_cut(core, mirror, encoder)
         try:
             yield Upload([record.value for record in uploads])
         except ValueGone as error:
-            cut = list(mirror.pending)
-            _cut_off(mirror, cut)
-            _give_up(mirror, cut, str(error))
+            pending = list(mirror.pending)
+            _cut_off(mirror, pending)
+            _give_up(mirror, records_of(mirror, pending), str(error))
             raise
 
 
 def send_cut(core: ClientCore, mirror: SessionMirror, encoder: Encoder) -> Request | None:
     """Send all pending records."""
-    cut: Sequence[Record] = list(mirror.pending)
-    if not cut:
+    pending = list(mirror.pending)
+    if not pending:
         return None
+    cut: Sequence[Record | Family] = _looked_at(mirror, pending)
     try:
         cut = check(mirror, cut, encoder.describe)
     except RainException as error:
-        _cut_off(mirror, cut)
-        _give_up(mirror, cut, str(error))
+        _cut_off(mirror, pending)
+        _give_up(mirror, records_of(mirror, cut), str(error))
         raise
     core.check()
     request = ask_in_pieces(core, encoder.encode(mirror, cut), replied_to(core, mirror, cut, encoder))
-    _cut_off(mirror, cut)
+    _cut_off(mirror, pending)
     mirror.submitting(cut)
     for record in cut:
         if isinstance(record, TaskRecord):
             record.pins = None
-        elif record.value is not None:
+        elif isinstance(record, ObjectRecord) and record.value is not None:
             record.value.hand_over()
     return request
 
 
-def _cut_off(mirror: SessionMirror, cut: Sequence[Record]) -> None:
-    """Take these records off the pending ones; those that other threads have made since stay."""
-    for _ in range(len(cut)):
+def _looked_at(mirror: SessionMirror, pending: Sequence[Record | Family]) -> list[Record | Family]:
+    """What is pending, with records in the place of families at whose members somebody has looked: they may have been
+    changed, and others may use what they make."""
+    found: list[Record | Family] = []
+    for record in pending:
+        if isinstance(record, Family) and (record.taken or mirror.adopted):
+            found += mirror.records.take_all(record)
+        else:
+            found.append(record)
+    return found
+
+
+def records_of(mirror: SessionMirror, cut: Sequence[Record | Family]) -> list[Record]:
+    """The records of all that was cut."""
+    found: list[Record] = []
+    for record in cut:
+        if isinstance(record, Family):
+            found += mirror.records.take_all(record)
+        else:
+            found.append(record)
+    return found
+
+
+def _cut_off(mirror: SessionMirror, pending: Sequence[Record | Family]) -> None:
+    """Take these off the pending ones; those that other threads have made since stay."""
+    for _ in range(len(pending)):
         mirror.pending.popleft()
 
 
 def replied_to(
-    core: ClientCore, mirror: SessionMirror, cut: Sequence[Record], encoder: Encoder
+    core: ClientCore, mirror: SessionMirror, cut: Sequence[Record | Family], encoder: Encoder
 ) -> Callable[[Any, RainException | None], None]:
     """What to do when the server replies to the request with which these records were sent."""
 
@@ -100,7 +125,7 @@ def replied_to(
                 core.over(gate)
         else:
             encoder.refused()
-            refused(core, mirror, cut, error)
+            refused(core, mirror, records_of(mirror, cut), error)
 
     return replied
 
@@ -151,8 +176,11 @@ def to_upload(records: Iterable[Record]) -> list[ObjectRecord]:
 # -- checks ----------------------------------------------------------------------------------------
 
 
-def check(mirror: SessionMirror, records: Sequence[Record], describe: Callable[[TaskRecord], str]) -> Sequence[Record]:
-    """The records, in an order in which inputs precede the tasks that use them.
+def check(
+    mirror: SessionMirror, records: Sequence[Record | Family], describe: Callable[[TaskRecord], str]
+) -> Sequence[Record | Family]:
+    """The records and families, in an order in which inputs precede the tasks that use them. Families have none; there
+    are none where an order has to be found.
 
     Raises
     ------
@@ -180,9 +208,11 @@ def check(mirror: SessionMirror, records: Sequence[Record], describe: Callable[[
                 record.spec.user = check_user(record.spec.user, f"spec.user of {record!r}")
             for output in record.outputs:
                 _check_object(output)
-        else:
+        elif isinstance(record, ObjectRecord):
             _check_object(record)
-    return in_order(mirror, records) if mirror.adopted else records
+    if not mirror.adopted:
+        return records
+    return in_order(mirror, [record for record in records if not isinstance(record, Family)])
 
 
 def _check_type(record: TaskRecord, describe: Callable[[TaskRecord], str]) -> None:

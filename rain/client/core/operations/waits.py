@@ -6,9 +6,10 @@ gate does not matter.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rain.client.core.errors import TaskFailed
+from rain.client.core.families.family import Family
 from rain.client.core.gates import AnyGate, Gate
 from rain.client.core.records import ObjectRecord, Record, TaskRecord, target
 from rain.client.core.session_mirror import SessionMirror
@@ -25,8 +26,8 @@ def not_submitted(mirror: SessionMirror, record: Record) -> RainException:
     return RainException(f"{record!r} was not submitted: call session.submit() first")
 
 
-def wait(mirror: SessionMirror, records: Sequence[Record]) -> Operation[None]:
-    """Wait until all records are finished, or one has failed.
+def wait(mirror: SessionMirror, records: Sequence[Record | Family]) -> Operation[None]:
+    """Wait until all records, and all members of families among them, are finished, or one has failed.
 
     Raises
     ------
@@ -39,8 +40,8 @@ def wait(mirror: SessionMirror, records: Sequence[Record]) -> Operation[None]:
     """
     while True:
         mirror.check_open()
-        missing: dict[Record, None] = {}
-        for record in records:
+        missing: dict[Record | Family, None] = {}
+        for record in _looked_at(mirror, records, missing):
             if record.state is None:
                 raise not_submitted(mirror, record)
             if not record.settled:
@@ -55,10 +56,25 @@ def wait(mirror: SessionMirror, records: Sequence[Record]) -> Operation[None]:
         try:
             yield gate
         except TimeoutError as error:
-            left = sum(not record.settled for record in gate.records)
-            raise TimeoutError(f"{left} of {len(records)} items are not finished: {error}") from None
+            items = sum([record.count if isinstance(record, Family) else 1 for record in records])
+            raise TimeoutError(f"{gate.unsettled} of {items} items are not finished: {error}") from None
         finally:
             mirror.disarm(gate)
+
+
+def _looked_at(
+    mirror: SessionMirror, records: Sequence[Record | Family], missing: dict[Record | Family, None]
+) -> Iterator[Record]:
+    """The records at which `wait` has to look; families with members that are not settled are put into `missing`."""
+    for record in records:
+        if not isinstance(record, Family):
+            yield record
+        elif not record.submitted:
+            yield mirror.records.take(record, 0)
+        else:
+            if record.left:
+                missing[record] = None
+            yield from list(record.taken.values())
 
 
 def wait_some(mirror: SessionMirror, records: Sequence[Record]) -> Operation[list[Record]]:

@@ -1,0 +1,154 @@
+"""Many calls of one function at once: a family where they differ by their arguments only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from rain.client.building.options import Options
+from rain.client.building.task_list import TaskList
+from rain.client.core.families.family import Family, Template
+from rain.client.data import DataObject
+from rain.client.functions import call_sites
+from rain.client.functions.arguments import pack, plain_pickle
+from rain.client.functions.function import Payload, function_constant
+from rain.client.functions.parameters import Parameters
+from rain.client.handles import inside, record_of
+from rain.client.io_spec import OutputBase
+from rain.client.task import Task
+from rain.common.errors import RainException
+from rain.common.ids import ID
+from rain.common.spec import ObjectSpec
+from rain.common.task_configs import PyConfig
+
+if TYPE_CHECKING:
+    from rain.client.session import Session
+
+
+class Mapped(NamedTuple):
+    """What many calls of a function share.
+
+    Attributes
+    ----------
+    label : str
+        The function's name, for errors.
+    encode : list of (str or None)
+        How results are encoded.
+    kept : bool
+        Whether the outputs are kept from the call on.
+    plain : bool
+        As of `PyConfig`.
+    one : callable
+        Makes the task of a call that is unlike others, of its config and the data objects in its arguments.
+    """
+
+    session: Session
+    label: str
+    parameters: Parameters
+    encode: list[str | None]
+    outputs: Sequence[OutputBase]
+    options: Options
+    payload: Payload
+    kept: bool
+    plain: bool
+    one: Callable[[PyConfig, dict[DataObject, str | None]], Task[Any]]
+
+
+Packed = tuple[PyConfig, dict[DataObject, str | None]]
+
+
+def call_all(mapped: Mapped, calls: Iterable[tuple[Any, ...]], kwargs: dict[str, Any]) -> list[Task[Any]]:
+    """A task for each of the calls, which have these positional arguments and all the same keywords.
+
+    Arguments are pickled first, each call's by itself; if one cannot be, nothing is made.
+
+    Raises
+    ------
+    RainException
+        If arguments cannot be used; the text says of which call.
+    TypeError
+        If they do not fit the function's signature.
+    """
+    packed = _packed(mapped, calls, kwargs)
+    runs = _runs(mapped, packed)
+    if len(runs) == 1 and isinstance(runs[0], list):
+        return TaskList._of(mapped.session, _family(mapped, runs[0]))
+    made: list[Task[Any]] = []
+    for run in runs:
+        if isinstance(run, list):
+            made += TaskList._of(mapped.session, _family(mapped, run))
+        else:
+            made.append(mapped.one(*run))
+    return made
+
+
+def _packed(mapped: Mapped, calls: Iterable[tuple[Any, ...]], kwargs: dict[str, Any]) -> list[bytes | Packed]:
+    """The arguments of each call: their pickle, where there is nothing else to say of them."""
+    parameters, session, encode = mapped.parameters, mapped.session, mapped.encode
+    packed: list[bytes | Packed] = []
+    large: list[DataObject] = []
+    bare = not kwargs
+    number = 0
+    try:
+        for number, args in enumerate(calls):  # noqa: B007
+            given, named = (args, kwargs) if bare and parameters.fits(len(args)) else parameters.bound(args, kwargs)
+            data = plain_pickle(given, named)
+            packed.append(pack(parameters, given, named, session, encode, large) if data is None else data)
+    except BaseException as error:
+        _take_back(session, large)
+        if isinstance(error, RainException):
+            raise type(error)(f"item {number} of {mapped.label}.map(): {error}") from error.__cause__
+        raise
+    return packed
+
+
+def _take_back(session: Session, large: list[DataObject]) -> None:
+    """Constants that stand for large arguments of calls that are not made after all."""
+    mirror = inside(session).mirror
+    for record in map(record_of, large):
+        mirror.pending.remove(record)
+        mirror.records.pop(record.spec.id.id)
+
+
+def _runs(mapped: Mapped, packed: list[bytes | Packed]) -> list[list[bytes] | Packed]:
+    """The calls in order; those that follow each other and differ by their pickles only, together."""
+    runs: list[list[bytes] | Packed] = []
+    alike = not mapped.payload.objects
+    for one in packed:
+        data = one if isinstance(one, bytes) else _alike(mapped, *one)
+        if data is None or not alike:
+            whole = one if isinstance(one, tuple) else (PyConfig(one, mapped.parameters.auto_load, mapped.encode), {})
+            runs.append(whole)
+        elif runs and isinstance(runs[-1], list):
+            runs[-1].append(data)
+        else:
+            runs.append([data])
+    return runs
+
+
+def _alike(mapped: Mapped, config: PyConfig, objects: dict[DataObject, str | None]) -> bytes | None:
+    """The pickle of arguments if it says all of them, else None."""
+    if objects or config.types or config.sources or config.read_only or config.load != mapped.parameters.auto_load:
+        return None
+    return config.args
+
+
+def _family(mapped: Mapped, args: list[bytes]) -> Family:
+    session, options = mapped.session, mapped.options
+    mirror = inside(session).mirror
+    outputs = [
+        ObjectSpec(ID(0, 0), output.label, output.declared_type, output.data_type.value, output.size_hint)
+        for output in mapped.outputs
+    ]
+    config = PyConfig(b"", mapped.parameters.auto_load, mapped.encode, plain=mapped.plain, seed=inside(session).seed)
+    template = Template(
+        config, outputs, options.resources, options.name, options.user, function_constant(session, mapped.payload),
+        options.rare, mapped.payload.source,
+    )  # fmt: skip
+    origin = None if call_sites.origin is None else call_sites.origin()
+    first = mirror.take_numbers(len(args) * (len(outputs) + 1))
+    family = Family(mirror.session_id, first, template, args, call_sites.capture(1), origin)
+    if mapped.kept:
+        family.kept = bytearray(b"\1") * len(args)
+    mirror.add_family(family)
+    return family

@@ -1,0 +1,80 @@
+"""The part of `Task` that finds its record: a member of a family gets one when it is first needed."""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING, Any, Self, cast
+
+from rain.client.core.records import TaskRecord
+from rain.client.handles import Handle, handle_of, inside
+
+if TYPE_CHECKING:
+    from rain.client.core.families.family import Family
+    from rain.client.session import Session
+
+
+def member_of(session: Session, family: Family, place: int) -> Any:
+    """The task that users hold for a member of a family."""
+    return cast("type[MemberHandle]", Handle._kinds[TaskRecord])._of(session, family, place)
+
+
+class MemberHandle(Handle):
+    """Points to the record of a task, or to a member of a family that has none."""
+
+    __slots__ = ("__weakref__", "_family", "_known", "_place")
+    _family: Family | None
+    _known: TaskRecord | None
+    _place: int
+
+    @classmethod
+    def _of(cls, session: Session, family: Family, place: int) -> Self:
+        """The handle of a member; the one that there is, if it lives."""
+        before = family.handles.get(place)
+        living: Self | None = None if before is None else before()
+        if living is not None:
+            return living
+        if place in family.taken:
+            found: Self = handle_of(session, family.taken[place])
+            return found
+        task = cls.__new__(cls)
+        task._be(session, None)
+        task._family = family
+        task._place = place
+        family.handles[place] = weakref.ref(task)
+        return task
+
+    def _be(self, session: Session, record: TaskRecord | None) -> None:
+        """Be a handle of `record`."""
+        self._session = session
+        self._known = record
+        self._family = None
+        self._place = 0
+        if record is not None and record.family is not None:
+            self._family = family = record.family
+            self._place = (record.spec.id.id - family.first) // family.stride
+            family.handles[self._place] = weakref.ref(self)
+
+    @property
+    def _record(self) -> TaskRecord:
+        known = self._known
+        if known is None:
+            assert self._family is not None
+            known = self._known = inside(self._session).mirror.records.take(self._family, self._place)
+        return known
+
+    @property
+    def _columns(self) -> Family | None:
+        """The family that says all of this task; None if it has a record."""
+        family = self._family
+        if self._known is not None or family is None or self._place in family.taken:
+            return None
+        return family
+
+    def __del__(self) -> None:
+        # May run anywhere, in any thread: only notes that the handle is gone.
+        try:
+            family, place = self._family, self._place
+        except AttributeError:
+            return
+        if family is not None and (family.kept[place] or place in family.taken):
+            inside(self._session).mirror.dropped.append((family, place))

@@ -1,0 +1,156 @@
+"""`TaskList`: what `map` gives: a list of tasks that are made when they are first looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, SupportsIndex, overload
+
+from rain.client.building.member import MemberHandle, member_of
+from rain.client.handles import inside
+from rain.common.limits import INLINE_BYTES_MAX
+from rain.objects.content_types.codecs import decode_value
+
+if TYPE_CHECKING:
+    from rain.client.core.families.family import Family
+    from rain.client.session import Session
+    from rain.client.task import Task
+
+
+class TaskList(list["Task[Any]"]):
+    """A list of the members of a family, all in their order.
+
+    While nobody goes through it or changes it, it holds no tasks, only the family; from then on it is a list like any
+    other. What all of it is needed for, like waiting, needs no tasks.
+    """
+
+    __slots__ = ("_family", "_session")
+    _family: Family | None
+    _session: Session
+
+    @classmethod
+    def _of(cls, session: Session, family: Family) -> TaskList:
+        made = cls()
+        made._session = session
+        made._family = family
+        family.listed = True
+        return made
+
+    def _whole(self) -> tuple[Session, Family] | None:
+        """The family that it stands for; None if it is a list of tasks."""
+        family = self._family
+        return None if family is None else (self._session, family)
+
+    def _fill(self) -> list[Task[Any]]:
+        """Become a list of tasks."""
+        family = self._family
+        if family is not None:
+            session = self._session
+            list.extend(self, [member_of(session, family, place) for place in range(family.count)])
+            self._family = None
+            family.listed = False
+        return self
+
+    def __del__(self) -> None:
+        # May run anywhere, in any thread: only notes that the list is gone.
+        family = getattr(self, "_family", None)
+        if family is not None:
+            family.listed = False
+            if family.kept.find(1) >= 0 or family.taken:
+                inside(self._session).mirror.dropped.append((family, None))
+
+    # -- without tasks --------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return list.__len__(self) if self._family is None else self._family.count
+
+    @overload
+    def __getitem__(self, index: SupportsIndex, /) -> Task[Any]: ...
+    @overload
+    def __getitem__(self, index: slice, /) -> list[Task[Any]]: ...
+    def __getitem__(self, index: Any, /) -> Any:
+        family = self._family
+        if family is None:
+            return list.__getitem__(self, index)
+        session, places = self._session, range(family.count)
+        if isinstance(index, slice):
+            return [member_of(session, family, place) for place in places[index]]
+        try:
+            place = places[index]
+        except IndexError:
+            raise IndexError("list index out of range") from None
+        return member_of(session, family, place)
+
+    def __iter__(self) -> Iterator[Task[Any]]:
+        return list.__iter__(self._fill())
+
+    def __radd__(self, other: list[Any]) -> list[Any]:
+        # `[…] + this` would else look into the memory of a list that holds nothing yet.
+        return [*other, *self] if isinstance(other, list) else NotImplemented
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return list, (list(self._fill()),)
+
+    def __copy__(self) -> list[Any]:
+        return list(self)
+
+
+def families_of(session: Session, items: Any) -> list[Family] | None:
+    """The families of which these tasks of a session are all members, each of them once, none of which has a record;
+    None if they are anything else."""
+    if isinstance(items, TaskList):
+        whole = items._whole()
+        if whole is not None:
+            return [whole[1]] if whole[0] is session and not whole[1].taken else None
+    if not isinstance(items, list | tuple):
+        return None
+    found: dict[Family, set[int]] = {}
+    for item in items:
+        if not isinstance(item, MemberHandle) or item._session is not session:
+            return None
+        family = item._family
+        if family is None or family.taken:
+            return None
+        places = found.get(family)
+        if places is None:
+            places = found[family] = set()
+        places.add(item._place)
+    count = sum(family.count for family in found)
+    if len(items) != count or any(len(places) != family.count for family, places in found.items()):
+        return None
+    return list(found)
+
+
+def values_of(items: Sequence[Any]) -> list[Any] | None:
+    """The values that members of families made; None if some are not here, or are not decoded so simply."""
+    values = []
+    whole = items._whole() if isinstance(items, TaskList) else None
+    if whole is None:
+        members: Any = ((item._family, item._place) for item in items)
+    else:
+        members = ((whole[1], place) for place in range(whole[1].count))
+    for family, place in members:
+        found = family.data_of(place) if family is not None else None
+        if found is None or found[0] is None or len(found[1]) > INLINE_BYTES_MAX // 2:
+            return None
+        content_type, data = found
+        values.append(decode_value(data, content_type))
+    return values
+
+
+def _filled(name: str) -> Callable[..., Any]:
+    method = getattr(list, name)
+
+    def call(self: TaskList, /, *args: Any, **kwargs: Any) -> Any:
+        return method(self._fill(), *args, **kwargs)
+
+    call.__name__, call.__qualname__, call.__doc__ = name, f"TaskList.{name}", method.__doc__
+    return call
+
+
+for _name in (
+    "__add__", "__contains__", "__delitem__", "__eq__", "__ge__", "__gt__", "__iadd__", "__imul__", "__le__", "__lt__",
+    "__mul__", "__ne__", "__repr__", "__reversed__", "__rmul__", "__setitem__", "append", "clear", "copy", "count",
+    "extend", "index", "insert", "pop", "remove", "reverse", "sort",
+):  # fmt: skip
+    setattr(TaskList, _name, _filled(_name))
+TaskList.__hash__ = None

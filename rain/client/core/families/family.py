@@ -1,0 +1,333 @@
+"""One family: calls that differ by their pickled arguments only, as columns.
+
+Member i is task `first + i * stride`, its outputs are the `stride - 1` numbers behind it. A member that is looked at by
+itself gets a record and is *taken out*: from then on the record says all of it, and the columns say nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from rain.client.core.records import ObjectRecord, TaskRecord
+from rain.common.ids import ID
+from rain.common.location import Inline
+from rain.common.protocol.families import object_news, task_info, updates
+from rain.common.protocol.messages import FamilyUpdate, ObjectUpdate, TaskUpdate
+from rain.common.spec import ObjectSpec, TaskOptions, TaskSpec
+from rain.common.states import DataObjectState, TaskState
+from rain.common.task_configs import PYTHON, PyConfig
+
+if TYPE_CHECKING:
+    from rain.client.core.gates import Gate
+    from rain.client.functions.call_sites import Site
+    from rain.client.functions.function import Source
+
+_STATES = tuple(TaskState)
+_CODES = {state: code for code, state in enumerate(_STATES)}
+_FINISHED = _CODES[TaskState.FINISHED]
+
+
+class Template:
+    """What the members of a family share.
+
+    Attributes
+    ----------
+    config : PyConfig
+        Without arguments.
+    outputs : list of ObjectSpec
+        Their ids mean nothing.
+    source : Source or None
+    """
+
+    __slots__ = ("config", "function", "name", "options", "outputs", "resources", "source", "user")
+
+    def __init__(
+        self,
+        config: PyConfig,
+        outputs: list[ObjectSpec],
+        resources: dict[str, float],
+        name: str | None,
+        user: dict[str, Any],
+        function: ID,
+        options: TaskOptions | None,
+        source: Source | None,
+    ) -> None:
+        self.config = config
+        self.outputs = outputs
+        self.resources = resources
+        self.name = name
+        self.user = user
+        self.function = function
+        self.options = options
+        self.source = source
+
+    def spec(self, session_id: int, number: int, args: bytes) -> TaskSpec:
+        """The spec of a member; nothing that can be changed is shared."""
+        outputs = [ID(session_id, number + 1 + place) for place in range(len(self.outputs))]
+        config = msgspec.structs.replace(self.config, args=args)
+        return TaskSpec(
+            ID(session_id, number), PYTHON, config, [], outputs, dict(self.resources), self.name, dict(self.user),
+            self.function, self.options,
+        )  # fmt: skip
+
+    def output_specs(self, session_id: int, number: int) -> list[ObjectSpec]:
+        """The specs of a member's outputs."""
+        return [
+            ObjectSpec(
+                ID(session_id, number + 1 + place), spec.label, spec.content_type, spec.data_type, spec.size_hint
+            )
+            for place, spec in enumerate(self.outputs)
+        ]
+
+
+class Alone:
+    """News of one member that came by itself."""
+
+    __slots__ = ("obj", "task")
+
+    def __init__(self) -> None:
+        self.task: TaskUpdate | None = None
+        self.obj: ObjectUpdate | None = None
+
+
+class Family:
+    """Calls that differ by their arguments only.
+
+    Attributes
+    ----------
+    session_id, first, stride : int
+    template : Template
+    args : list of bytes
+        Pickled arguments of each member.
+    made, origin
+        As of `TaskRecord`, of all members.
+    kept : bytearray
+        Of each member whether its outputs are kept (1).
+    submitted : bool
+    taken : dict of int to TaskRecord
+        The members that have records, by place.
+    left : int
+        How many of the others are not settled.
+    handles : dict of int to weakref
+        The handles of members, by place.
+    listed : bool
+        Whether a `TaskList` stands for all members, so that they count as held.
+    gates : list of Gate or None
+    """
+
+    __slots__ = (
+        "_states", "_told", "args", "first", "gates", "handles", "kept", "left", "listed", "made", "origin",
+        "session_id", "stride", "submitted", "taken", "template",
+    )  # fmt: skip
+
+    def __init__(
+        self, session_id: int, first: int, template: Template, args: list[bytes], made: Site, origin: Any
+    ) -> None:
+        self.session_id = session_id
+        self.first = first
+        self.template = template
+        self.stride = len(template.outputs) + 1
+        self.args = args
+        self.made = made
+        self.origin = origin
+        self.kept = bytearray(len(args))
+        self.submitted = False
+        self.taken: dict[int, TaskRecord] = {}
+        self.left = 0
+        self.handles: dict[int, Any] = {}
+        self.listed = False
+        self.gates: list[Gate] | None = None
+        self._states = bytearray()
+        self._told: list[FamilyUpdate | Alone | None] = []
+
+    def __repr__(self) -> str:
+        return f"<Family of {len(self.args)} tasks from {self.session_id}/{self.first}>"
+
+    @property
+    def count(self) -> int:
+        """How many members it has."""
+        return len(self.args)
+
+    @property
+    def end(self) -> int:
+        """The first number behind it."""
+        return self.first + len(self.args) * self.stride
+
+    def id_of(self, place: int) -> ID:
+        """The id of a member."""
+        return ID(self.session_id, self.first + place * self.stride)
+
+    def state_of(self, place: int) -> TaskState | None:
+        """The state of a member that was not taken out."""
+        return _STATES[self._states[place]] if self.submitted else None
+
+    # -- submit and news ------------------------------------------------------------------------
+
+    def submitting(self) -> None:
+        """It is being sent to the server; no member was taken out."""
+        count = len(self.args)
+        self.submitted = True
+        self.left = count
+        self._states = bytearray([_CODES[TaskState.WAITING]]) * count
+        self._told = [None] * count
+
+    def fold(self, start: int, update: FamilyUpdate) -> int:
+        """Take in what is told of members from `start` on; gives how many have settled by that.
+
+        Members that were taken out are the caller's business.
+        """
+        end = start + update.count
+        taken = sum(place in self.taken for place in range(start, end)) if self.taken else 0
+        was = self._states[start:end].count(_FINISHED)
+        if self.taken:
+            was = sum(self._states[place] == _FINISHED for place in range(start, end) if place not in self.taken)
+        code = _CODES[update.state]
+        self._states[start:end] = bytes([code]) * update.count
+        if code != _FINISHED:
+            return 0
+        self._told[start:end] = [update] * update.count
+        settled = update.count - taken - was
+        self.left -= settled
+        return settled
+
+    def has_finished(self, start: int, count: int) -> bool:
+        """Whether a member among these that was not taken out is finished."""
+        return self._states.find(_FINISHED, start, start + count) >= 0
+
+    def fold_task(self, place: int, update: TaskUpdate) -> bool | None:
+        """Take in news of a member without a record: whether it has settled by that; None if it needs a record."""
+        code = _CODES[update.state]
+        was = self._states[place]
+        if was == _FINISHED or update.error is not None or update.state in (TaskState.FAILED, TaskState.CANCELLED):
+            return None
+        if update.info is not None:
+            self._alone(place).task = update
+        self._states[place] = code
+        if code != _FINISHED:
+            return False
+        self._alone(place).task = update
+        self.left -= 1
+        return True
+
+    def fold_object(self, place: int, update: ObjectUpdate) -> bool:
+        """Take in news of the only output of a member without a record; whether that was possible."""
+        if self.stride != 2 or update.state is DataObjectState.FAILED:
+            return False
+        self._alone(place).obj = update
+        return True
+
+    def _alone(self, place: int) -> Alone:
+        told = self._told[place]
+        if isinstance(told, Alone):
+            return told
+        alone = self._told[place] = Alone()
+        if told is not None:
+            tasks, objects = updates(told)
+            at = self._at(told, place)
+            alone.task, alone.obj = tasks[at], objects[at] if objects else None
+        return alone
+
+    def _at(self, update: FamilyUpdate, place: int) -> int:
+        """The place of a member among those of which an update tells."""
+        return (self.first + place * self.stride - update.first.id) // self.stride
+
+    def keep_all(self) -> None:
+        """Keep the outputs of all members; before it is submitted, and while no member has a record."""
+        self.kept = bytearray(b"\1") * len(self.args)
+
+    def let_go(self, place: int) -> None:
+        """The outputs of a member are kept no longer."""
+        self.kept[place] = 0
+        update = self._told[place] if self.submitted else None
+        if isinstance(update, Alone):
+            if update.obj is not None:
+                update.obj.location = None
+        elif update is not None:
+            at = self._at(update, place)
+            for column in update.outputs:
+                if column.data:
+                    column.data[at] = b""
+
+    def data_of(self, place: int) -> tuple[str | None, bytes] | None:
+        """The content type and bytes of the only output of a member, if they are here."""
+        update = self._told[place] if self.submitted else None
+        if update is None or self.stride != 2 or place in self.taken or not self.kept[place]:
+            return None
+        declared = self.template.outputs[0].content_type
+        if isinstance(update, Alone):
+            obj = update.obj
+            if obj is None or obj.state is not DataObjectState.FINISHED or type(obj.location) is not Inline:
+                return None
+            return (obj.info.content_type if obj.info is not None else None) or declared, obj.location.data
+        (column,) = update.outputs
+        if column.state is not DataObjectState.FINISHED or not column.data:
+            return None
+        return column.info.content_type or declared, column.data[self._at(update, place)]
+
+    # -- members as records ---------------------------------------------------------------------
+
+    def take(self, place: int) -> TaskRecord:
+        """The record of a member, which is taken out if it is not yet; to be called by `RecordTable` only."""
+        record = self.taken.get(place)
+        if record is None:
+            record = self.taken[place] = self._made_record(place)
+        return record
+
+    def _made_record(self, place: int) -> TaskRecord:
+        number = self.first + place * self.stride
+        template = self.template
+        record = TaskRecord(template.spec(self.session_id, number, self.args[place]), self.made, None)
+        record.source, record.origin, record.family = template.source, self.origin, self
+        record.handle = self.handles.get(place)
+        outputs = [ObjectRecord(spec, record) for spec in template.output_specs(self.session_id, number)]
+        record.outputs = tuple(outputs)
+        for output in outputs:
+            output.kept = bool(self.kept[place])
+        if self.submitted:
+            record.state = _STATES[self._states[place]]
+            for output in outputs:
+                output.state = DataObjectState.UNFINISHED
+            update = self._told[place]
+            if isinstance(update, Alone):
+                _tell_alone(record, update)
+            elif update is not None:
+                self._tell(record, update, self._at(update, place))
+            if not record.settled:
+                self.left -= 1
+                self._stand_at_gates(record)
+        return record
+
+    def _tell(self, record: TaskRecord, update: FamilyUpdate, at: int) -> None:
+        record.info = task_info(update, at)
+        for output, column in zip(record.outputs, update.outputs, strict=False):
+            output.state = column.state
+            output.info, location = object_news(column, at)
+            if column.state is DataObjectState.FINISHED and output.kept:
+                output.location = location
+
+    def _stand_at_gates(self, record: TaskRecord) -> None:
+        if self.gates:
+            record.gates = list(self.gates)
+            for gate in self.gates:
+                gate.records.append(record)
+
+    def untaken(self) -> Iterator[int]:
+        """Places of members that were not taken out."""
+        taken = self.taken
+        return iter(range(len(self.args))) if not taken else (p for p in range(len(self.args)) if p not in taken)
+
+
+def _tell_alone(record: TaskRecord, told: Alone) -> None:
+    if told.task is not None:
+        record.info = told.task.info
+        if record.state is TaskState.FINISHED:
+            for output in record.outputs:
+                output.state = DataObjectState.FINISHED
+    if told.obj is not None:
+        (output,) = record.outputs
+        output.state, output.info = told.obj.state, told.obj.info
+        if output.state is DataObjectState.FINISHED and output.kept:
+            output.location = told.obj.location

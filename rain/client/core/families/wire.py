@@ -1,0 +1,143 @@
+"""What of a submit travels as families: those that the client has, and equal calls that follow each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from rain.client.core.families.family import Family
+from rain.client.core.records import ObjectRecord, Record, TaskRecord
+from rain.common.protocol import messages as m
+from rain.common.task_configs import PyConfig
+
+if TYPE_CHECKING:
+    from rain.client.functions.call_sites import Site
+
+_MEMBER_BYTES = 4
+
+
+class Members:
+    """Consecutive members of a family as they travel, and where they were made: one place for all, or one for each."""
+
+    __slots__ = ("family", "made")
+
+    def __init__(self, family: m.Family, made: list[Site]) -> None:
+        self.family = family
+        self.made = made
+
+
+def items_of(records: Sequence[Record | Family], bytes_max: int) -> Iterator[Record | Members]:
+    """The records, with those of equal calls that follow each other as members of families.
+
+    Parameters
+    ----------
+    records : sequence of Record or Family
+        No member of these families has a record of its own.
+    bytes_max : int
+        How many bytes of arguments go into one family.
+    """
+    run: list[TaskRecord] = []
+    size = 0
+    for record in records:
+        if isinstance(record, TaskRecord):
+            if run and size < bytes_max and _continues(run, record):
+                run.append(record)
+                size += len(record.spec.config.args) + _MEMBER_BYTES
+                continue
+            yield from _told(run)
+            run, size = [record], 0
+        else:
+            yield from _told(run)
+            run = []
+            if isinstance(record, Family):
+                yield from _parts(record, bytes_max)
+            else:
+                yield record
+    yield from _told(run)
+
+
+def members_bytes(args: Sequence[bytes]) -> int:
+    """About how many bytes members with these arguments take."""
+    return sum(map(len, args)) + _MEMBER_BYTES * len(args)
+
+
+def _told(run: list[TaskRecord]) -> Iterator[Record | Members]:
+    if len(run) == 1:
+        yield run[0]
+    elif run:
+        first, outputs = run[0], run[0].outputs
+        family = m.Family(
+            msgspec.structs.replace(first.spec, config=msgspec.structs.replace(first.spec.config, args=b"")),
+            [output.spec for output in outputs],
+            [record.spec.config.args for record in run],
+            [place for place, output in enumerate(outputs) if output.kept],
+        )
+        yield Members(family, [record.made for record in run])
+
+
+def _parts(family: Family, bytes_max: int) -> Iterator[Members]:
+    """A family in pieces of about so many bytes, each of members that are all kept or all not."""
+    template, start = family.template, 0
+    for kept, equal in groupby(family.kept):
+        end = start + sum(1 for _ in equal)
+        while start < end:
+            stop, size = start, 0
+            while stop < end and size < bytes_max:
+                size += len(family.args[stop]) + _MEMBER_BYTES
+                stop += 1
+            number = family.first + start * family.stride
+            outputs = template.output_specs(family.session_id, number)
+            told = m.Family(
+                template.spec(family.session_id, number, b""),
+                outputs,
+                family.args[start:stop],
+                list(range(len(outputs))) if kept else [],
+            )
+            yield Members(told, [family.made])
+            start = stop
+
+
+def _continues(run: list[TaskRecord], record: TaskRecord) -> bool:
+    """Whether a task is the next one of a family."""
+    first = run[0]
+    spec, other = record.spec, first.spec
+    config, same = spec.config, other.config
+    outputs = first.outputs
+    number = other.id.id + len(run) * (len(outputs) + 1)
+    return (
+        spec.id.id == number
+        and type(config) is PyConfig
+        and type(same) is PyConfig
+        and spec.function == other.function
+        and spec.function is not None
+        and not spec.inputs
+        and not other.inputs
+        and spec.name == other.name
+        and spec.resources == other.resources
+        and spec.options == other.options
+        and spec.user == other.user
+        and config.load == same.load
+        and config.encode == same.encode
+        and config.plain == same.plain
+        and config.seed == same.seed
+        and not (config.types or config.sources or config.read_only or config.stand_ins)
+        and not (same.types or same.sources or same.read_only or same.stand_ins)
+        and len(record.outputs) == len(outputs)
+        and all(_is_like(own, outputs[i], number + 1 + i) for i, own in enumerate(record.outputs))
+    )
+
+
+def _is_like(record: ObjectRecord, other: ObjectRecord, number: int) -> bool:
+    spec, known = record.spec, other.spec
+    return (
+        spec.id.id == number
+        and record.kept == other.kept
+        and spec.label == known.label
+        and spec.content_type == known.content_type
+        and spec.data_type == known.data_type
+        and spec.size_hint == known.size_hint
+        and spec.user == known.user
+    )
