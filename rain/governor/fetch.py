@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import closing
 
 from rain.common.errors import RainException, ResourceError
-from rain.common.location import Inline, LocalFile
+from rain.common.location import Inline, LocalFile, Replicas
 from rain.common.protocol.messages import ObjectData
 from rain.governor.store import Store
 from rain.net.data_connection import DataConnection
@@ -31,8 +31,8 @@ async def fetch(
 ) -> tuple[Held, str]:
     """Bring an object into `store`.
 
-    What the store has of a governor that died is read, and is there if it is as it was. Else a file on the same host is
-    linked (copied, if it is on another file system), else the object is streamed from one
+    What has no replicas the store has from a governor that died: it is read, and is there if it is as it was. Else a
+    file on the same host is linked (copied, if it is on another file system), else the object is streamed from one
     replica after the other until one has it whole.
 
     Parameters
@@ -54,10 +54,12 @@ async def fetch(
         If none of the replicas can be used; the text says why of each. `ResourceError` if there is no space for it.
     """
     location, id = data.location, data.spec.id
-    if store.is_unread(id) and await in_thread(store.check, id):
-        held = store.get(id)
-        if held is not None:
-            return held, ""
+    if isinstance(location, Replicas) and not location.replicas:
+        # Another reader may have compared it meanwhile.
+        held = store.get(id) if not store.is_unread(id) or await in_thread(store.check, id) else None
+        if held is None:
+            raise RainException(f"object {id} was damaged after the death of the governor that had it")
+        return held, ""
     if isinstance(location, Inline):
         return await in_thread(lambda: store.put_bytes(data.spec.id, location, is_dir=_is_dir(data))), ""
 

@@ -257,11 +257,12 @@ class SimGovernor:
         if not self.alive:
             return
         id = data.spec.id
-        if id in self.unread and self._compare(id):
-            self.step(ev.FetchDone(id))
+        assert isinstance(data.location, Replicas)
+        if not data.location.replicas:
+            there = id in self.store and (id not in self.unread or self._compare(id))
+            self.step(ev.FetchDone(id) if there else ev.FetchFailed(id, "it is damaged"))
             return
         broken = self.world.faulty and self.random.random() < 0.1
-        assert isinstance(data.location, Replicas)
         for place in () if broken else data.location.replicas:
             value = self.world.read(self.host, place, id)
             if value is not None and plan.checksum(value) == data.location.checksum:

@@ -21,7 +21,7 @@ from rain.server.records.session import Session
 from rain.server.records.task import Task
 from rain.server.scheduling.policy import SchedulingPolicy
 from rain.server.scheduling.view import ClusterView
-from rain.server.states import FORGOTTEN, QUEUED, UNPLACED
+from rain.server.states import DELAYED, FORGOTTEN, QUEUED, RECOMPUTING, UNPLACED
 
 NO_VALUES: dict[str, Any] = {}
 
@@ -269,6 +269,12 @@ class State:
         """An object was made: what a governor that died held of it may be another value."""
         for absence in self.absences.values():
             absence.objects.pop(obj, None)
+
+    def awaited(self, task: Task) -> Absence | None:
+        """The governor that died for whose heir a task waits, as that may have what the task makes again."""
+        if task.placement is not DELAYED or task.retention is not RECOMPUTING:
+            return None
+        return next((absence for absence in self.absences.values() if absence.until > self.now), None)
 
     def expect(self, client_id: str, governors: int) -> None:
         """A client expects so many governors; while fewer are there, tasks that fit nowhere wait."""

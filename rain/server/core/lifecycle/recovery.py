@@ -320,8 +320,11 @@ def wake_delayed(state: State) -> None:
     """Queue what has waited long enough."""
     delayed = state.delayed
     while delayed and delayed[0][0] <= state.now:
-        task = heapq.heappop(delayed)[2]
-        if task.placement is DELAYED:
+        _, order, task = heapq.heappop(delayed)
+        absence = state.awaited(task)
+        if absence is not None:  # it is here from an earlier delay
+            heapq.heappush(delayed, (absence.until, order, task))
+        elif task.placement is DELAYED:
             make_ready(state, task)
 
 

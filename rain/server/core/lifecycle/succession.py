@@ -55,13 +55,6 @@ def forget_old(state: State) -> None:
         del absences[name]
 
 
-def awaited(state: State, task: Task) -> Absence | None:
-    """The absence because of which a task waits, if there is one."""
-    if task.placement is not DELAYED or task.retention is not RECOMPUTING:
-        return None
-    return next((absence for absence in state.absences.values() if absence.until > state.now), None)
-
-
 def predecessors(state: State, register: Register) -> list[str]:
     """Ids of governors of which the server does not know yet that they are dead: another one has their stores."""
     if not register.before:

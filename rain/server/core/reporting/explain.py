@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from rain.server.core.demand import offered
-from rain.server.core.lifecycle.succession import awaited
 from rain.server.core.state import State
 from rain.server.records.governor import Governor
 from rain.server.records.place import Place
@@ -107,7 +106,7 @@ def explain_task(state: State, task: Task) -> str:
             f"Task {task.title} was given to governor {task.governor.id}, where {others} other tasks are; "
             f"it starts there when its inputs have arrived and {asked(task.request)} are free.{tries}"
         )
-    absence = awaited(state, task)
+    absence = state.awaited(task)
     if absence is not None:
         return (
             f"Task {task.title} would make again what was lost with governor {absence.governor_id}, which died. It "

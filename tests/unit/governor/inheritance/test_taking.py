@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
@@ -14,8 +15,13 @@ from typing import Any
 
 import pytest
 
+from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.limits import MIB
+from rain.common.location import LocalFile, Replicas
+from rain.common.protocol.messages import ObjectData
+from rain.governor.core.effects import Known
+from rain.governor.fetch import fetch
 from rain.governor.inheritance import taking
 from rain.governor.inheritance.index_file import INDEX
 from rain.governor.inheritance.index_format import About
@@ -170,6 +176,31 @@ def test_bytes_are_compared_when_they_are_read(rig: Rig) -> None:
     assert store.check(ID(1, 9))
     assert store.check(ID(2, 7))
     assert not store.is_unread(ID(1, 2)), "they are the same bytes"
+
+
+def fetched(store: Store, known: Known) -> str:
+    """What a governor's core has read before a task gets it."""
+
+    async def nowhere(address: str) -> Any:
+        raise AssertionError(address)
+
+    data = ObjectData(known.spec, known.info, Replicas([]))
+    held, source = asyncio.run(fetch(data, store, "host", nowhere))
+    assert isinstance(held.location, LocalFile)
+    return source or held.location.path
+
+
+def test_what_was_read_for_another_is_there_for_a_task(rig: Rig) -> None:
+    rig.dies()
+    store, inheritance = rig.comes()
+    first, second, *_ = [one.known for one in inheritance.objects]
+    assert store.check(first.spec.id)
+    for known in (first, second):
+        assert Path(fetched(store, known)).stat().st_size == MIB
+        assert not store.is_unread(known.spec.id)
+    store.drop([first.spec.id])
+    with pytest.raises(RainException, match="damaged after the death"):
+        fetched(store, first)
 
 
 def test_a_directory_that_lost_files_is_damaged(rig: Rig) -> None:

@@ -63,6 +63,23 @@ def test_it_is_awaited_for_a_while_where_its_host_starts_another_one() -> None:
     assert rig.where(task) == ("other", 2)
 
 
+def test_an_earlier_wait_does_not_shorten_a_later_one() -> None:
+    rig, [task] = one_that_died()
+    register(rig, "g2", "s2", "s1")
+    took_over(rig, "g2", task.outputs[0])
+    rig.governor("other")
+    rig.now += GOVERNOR_RETURN_S - 1
+    rig.gone("g2")
+    rig.now += 2
+    rig.step(ev.Tick())
+    rig.turn()
+    assert rig.assigned("other") == {"other": []}
+    rig.now += GOVERNOR_RETURN_S
+    rig.step(ev.Tick())
+    rig.turn()
+    assert rig.assigned("other") == {"other": [task.id]}
+
+
 def test_nobody_waits_where_the_host_starts_none() -> None:
     rig, [task] = one_that_died(returns_s=0.0)
     rig.governor("other")
