@@ -14,7 +14,7 @@ import msgspec
 from rain.client.core.records import ObjectRecord, TaskRecord
 from rain.common.ids import ID
 from rain.common.location import Inline
-from rain.common.protocol.families import object_news, task_info, updates
+from rain.common.protocol.families import object_news, task_info
 from rain.common.protocol.messages import FamilyUpdate, ObjectUpdate, TaskUpdate
 from rain.common.spec import ObjectSpec, TaskOptions, TaskSpec
 from rain.common.states import DataObjectState, TaskState
@@ -225,9 +225,11 @@ class Family:
             return told
         alone = self._told[place] = Alone()
         if told is not None:
-            tasks, objects = updates(told)
-            at = self._at(told, place)
-            alone.task, alone.obj = tasks[at], objects[at] if objects else None
+            at, (session_id, number) = self._at(told, place), self.id_of(place)
+            alone.task = TaskUpdate(ID(session_id, number), told.state, task_info(told, at))
+            if len(told.outputs) == 1:
+                info, location = object_news(told.outputs[0], at)
+                alone.obj = ObjectUpdate(ID(session_id, number + 1), told.outputs[0].state, info, location)
         return alone
 
     def _at(self, update: FamilyUpdate, place: int) -> int:
