@@ -16,10 +16,19 @@ import typer
 from rain import __version__
 from rain.cli import journal, pools
 from rain.cli.kubernetes import k8s
-from rain.cli.misuse import Misuse
 from rain.cli.pools import split_verbatim
-from rain.cli.printing import count, table
 from rain.cli.restart import restart
+from rain.cli.words.misuse import Misuse
+from rain.cli.words.options import (
+    DurableOption,
+    HostsOption,
+    JournalOption,
+    MetricsOption,
+    Server,
+    SshOption,
+    TokenFile,
+)
+from rain.cli.words.printing import count, table
 from rain.common.errors import RainException
 from rain.common.formatting import duration_text
 from rain.common.limits import HOST_CONNECT_S, LEAVE_ASKED_S
@@ -42,24 +51,6 @@ app = typer.Typer(
 
 app.add_typer(pools.app)
 app.add_typer(journal.app, name="journal")
-
-Server = Annotated[str | None, typer.Argument(metavar="[ADDR]", help="PORT, HOST or HOST:PORT; default: the one here")]
-HostsOption = Annotated[
-    str | None, typer.Option(metavar="LIST", help="one governor, started over ssh, on each: node1,me@node2:2222")
-]
-JournalOption = Annotated[
-    str,
-    typer.Option(
-        metavar="FOLDER|none",
-        help="where the server records what it must not forget, so that it comes back after its death "
-        "(default: a folder that is the same for the same port)",
-    ),
-]
-DurableOption = Annotated[
-    bool, typer.Option("--durable", help="what the server acknowledged is on the disk, for a loss of power")
-]
-SshOption = Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="for ssh -o; may be repeated")]
-TokenFile = Annotated[str | None, typer.Option("--token-file", metavar="FILE", help="holds the server's token")]
 
 _ROLES = ("client", "governor", "http")
 """Who may be given a token of their own."""
@@ -143,15 +134,15 @@ def start(
     reserve: Annotated[bool, typer.Option("-S", help="keep one cpu of this host free for the server")] = False,
     journal: JournalOption = "",
     durable: DurableOption = False,
+    metrics: MetricsOption = False,
 ) -> None:
     """Start a server and governors, and leave them running."""
+    from rain.deploy import start as cluster
     from rain.deploy.hosts.ssh import Ssh
-    from rain.deploy.start import StartOptions
-    from rain.deploy.start import start as start_cluster
 
     _one_way(simple, local_governors, governor_host_file, hosts, autoconf, on)
     pools.check(context, on)
-    options = StartOptions(
+    options = cluster.StartOptions(
         listen=listen,
         http_listen=http_listen,
         logdir=logdir,
@@ -167,9 +158,10 @@ def start(
         reserve=reserve,
         journal=journal,
         durable=durable,
+        metrics=metrics,
     )
     _choose_governors(options, local_governors, hosts, governor_host_file, autoconf, on)
-    started = start_cluster(options)
+    started = cluster.start(options)
     _print_started(started, pools.added_or_stopped(started.file, on, pools.words(context)) if on is not None else None)
 
 

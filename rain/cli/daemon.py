@@ -77,6 +77,9 @@ def _add_server(commands: Any) -> argparse.ArgumentParser:
     server.add_argument(
         "--durable", action="store_true", help="what is acknowledged is on the disk, and survives a loss of power"
     )
+    server.add_argument(
+        "--metrics", action="store_true", help="figures for Prometheus at /metrics of the HTTP port, for who has a key"
+    )
     return server
 
 
@@ -270,6 +273,7 @@ def _serve(options: argparse.Namespace) -> None:
             journal=_journal(options),
             private=options.private,
             durable=options.durable,
+            metrics=options.metrics,
         )
     )
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import typer
 
-from rain.cli.printing import count, printable, table
+from rain.cli.words.printing import count, printable, table
 from rain.common.limits import HOST_CONNECT_S
 from rain.common.protocol.address import parse_address
 from rain.deploy import checkup

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from rain.cli.printing import count, printable, table
+from rain.cli.words.printing import count, printable, table
 from rain.common.errors import RainException
 from rain.common.formatting import one_line, size_text
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rain.cli.misuse import Misuse
-from rain.cli.printing import count, table
+from rain.cli.words.misuse import Misuse
+from rain.cli.words.printing import count, table
 from rain.common.errors import RainException
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rain.cli.printing import count
+from rain.cli.words.printing import count
 from rain.common.errors import RainException
 
 

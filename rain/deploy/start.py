@@ -84,6 +84,8 @@ class StartOptions:
         The folder of the server's journal; ``none``: none; empty: one that is the same for the same port.
     durable : bool
         Whether what the server acknowledged also survives a loss of power.
+    metrics : bool
+        Whether the server has figures for Prometheus.
     """
 
     cpus: list[str] = field(default_factory=list)
@@ -105,6 +107,7 @@ class StartOptions:
     reserve: bool = False
     journal: str = ""
     durable: bool = False
+    metrics: bool = False
 
 
 class Failed(NamedTuple):
@@ -340,6 +343,7 @@ def _server(
         arguments += ["--policy", options.policy]
     if journal:
         arguments += ["--journal", journal, *(["--durable"] if options.durable else [])]
+    arguments += ["--metrics"] if options.metrics else []
     log = f"{logdir}/server.log"
     return Program("server", arguments, log, command, restart=True, vital=True, told=True, keep=descriptors)
 

@@ -1,4 +1,4 @@
-"""HTTP on the server: a status page for browsers and `POST /events` for scripts.
+"""HTTP on the server: a status page for browsers, `POST /events` for scripts, figures for Prometheus.
 
 Default-deny: one base handler checks, in this order, the `Host` header against an exact list (stops DNS rebinding),
 then `Origin` and `Sec-Fetch-Site`, then the credentials: a bearer header (scripts; `Client.http_headers`) or the cookie
@@ -28,6 +28,7 @@ from rain.common.protocol.messages import ServerInfo
 from rain.net.auth import Certificate
 from rain.server.event_log.event_log import EventLog
 from rain.server.event_log.queries import Query, as_json
+from rain.server.metrics import CONTENT_TYPE
 
 COOKIE = "rain_login"
 BODY_BYTES_MAX = 1 * MIB
@@ -77,6 +78,8 @@ class Http:
         Gives the present `ServerInfo`.
     certificate : Certificate or None
         With one TLS is spoken, and nothing else; without one `listener` must be on loopback.
+    metrics : callable or None
+        Gives the text for Prometheus; None: there is no such page.
     restart : callable or None
         Takes a step of `rain restart`, as `rain.server.recovery.handing_over.HandingOver.step`.
     """
@@ -88,9 +91,11 @@ class Http:
         log: EventLog,
         status: Callable[[], ServerInfo],
         certificate: Certificate | None = None,
+        metrics: Callable[[], str] | None = None,
         restart: Callable[[str], Awaitable[dict[str, Any]]] | None = None,
     ) -> None:
         self.restart = restart
+        self.metrics = metrics
         self.bearers = bearers
         self.log = log
         self.status = status
@@ -111,6 +116,7 @@ class Http:
                 (r"/events", _Events, {"http": self}),
                 (r"/login", _Login, {"http": self}),
                 (r"/codes", _Codes, {"http": self}),
+                (r"/metrics", _Metrics, {"http": self}),
                 (r"/restart/([a-z]+)", _Restart, {"http": self}),
                 (r"/(style\.css|login\.js)", _Asset, {"http": self}),
             ],
@@ -242,6 +248,16 @@ class _Codes(_Base):
     def post(self) -> None:
         self.set_header("Content-Type", "text/plain; charset=utf-8")
         self.finish(self.http.login_code())
+
+
+class _Metrics(_Base):
+    """For Prometheus, which proves a key as scripts do."""
+
+    def get(self) -> None:
+        if self.http.metrics is None:
+            raise tornado.web.HTTPError(404)
+        self.set_header("Content-Type", CONTENT_TYPE)
+        self.finish(self.http.metrics())
 
 
 class _Restart(_Base):

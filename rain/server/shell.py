@@ -30,6 +30,7 @@ from rain.common.protocol.messages import (
     ServerInfo,
     Welcome,
 )
+from rain.host import process_table
 from rain.host.lifeline import lifeline_is_lost, write_ready_file
 from rain.host.machine import host_id
 from rain.host.signals import STAYS_AWAY
@@ -48,6 +49,7 @@ from rain.server.event_log.event_log import EventLog
 from rain.server.http import Http
 from rain.server.journal.files import remove_journal
 from rain.server.journal.journal import Journal
+from rain.server.metrics import Own, exposition
 from rain.server.peers import Peers
 from rain.server.policy_loading import choose_policy
 from rain.server.recovery.fingerprint import fingerprint
@@ -95,6 +97,8 @@ class ServerOptions:
         Whether no server comes after this one when its guardian has ended.
     durable : bool
         Whether what is acknowledged is also on the disk, so that it survives a loss of power.
+    metrics : bool
+        Whether Prometheus finds its figures at ``/metrics``.
     """
 
     host: str = LOOPBACK
@@ -112,6 +116,7 @@ class ServerOptions:
     journal: str = ""
     private: bool = False
     durable: bool = False
+    metrics: bool = False
 
 
 async def serve(options: ServerOptions, stop: asyncio.Event) -> None:
@@ -157,6 +162,7 @@ class Server:
         self._broken: asyncio.Future[None] = self._loop.create_future()
         self._handed_over: asyncio.Future[None] = self._loop.create_future()
         self._pushed_s = 0.0
+        self._started_at = time.time()
         self._sweep: asyncio.Future[None] | None = None
         self._recorder = Recorder()
         self._listener: Listener | None = None
@@ -198,7 +204,9 @@ class Server:
         bearers = {http_bearer(self._credentials.key(role)) for role in ("client", "http")}
         http = listen(options.http_host, options.http_port)
         certificate = None if is_loopback(http.getsockname()[0]) else self._credentials.certify()
-        self._http = Http(http, bearers, self._log, self.info, certificate, self._restart)
+        self._http = Http(
+            http, bearers, self._log, self.info, certificate, self._metrics if options.metrics else None, self._restart
+        )
         self._core = ServerCore(
             self.address, self._host_id, self._http.address, __version__, self._log_dir, policy.make, policy.name
         )
@@ -355,6 +363,18 @@ class Server:
         """The present state, for the status page."""
         self._recorder.commit()
         return self._core.info(0, __version__, self.address, self._http.address)
+
+    def _metrics(self) -> str:
+        """The text for Prometheus."""
+        self._recorder.commit()
+        journal, pid = self._recorder.journal, os.getpid()
+        own = Own(
+            process_table.cpu_seconds(pid) or 0.0,
+            process_table.own_memory(pid),
+            self._started_at,
+            None if journal is None else journal.tail_bytes,
+        )
+        return exposition(self._core.brief(), own)
 
     def _welcome(self, hello: Hello) -> Welcome:
         welcome = Welcome("", False, 0, self._host_id, http=self._http.address, data=self.address)

@@ -177,6 +177,10 @@ class ServerCore:
         """The present state in short."""
         return queries.server_info(self.state, request, version, address, http)
 
+    def brief(self) -> m.ServerBrief:
+        """The present state in figures."""
+        return queries.server_brief(self.state)
+
     def predecessors(self, register: m.Register) -> list[str]:
         """Governors that have died, as another one that registers has taken over what they held."""
         return succession.predecessors(self.state, register)

@@ -32,10 +32,14 @@ def status() -> ServerInfo:
     return ServerInfo(0, "0.1.0", "127.0.0.1:1", "", governors, sessions)
 
 
-def with_http(tmp_path: Path, check: Callable[[Http, Callable[..., Awaitable[HTTPResponse]]], Awaitable[Any]]) -> None:
+def with_http(
+    tmp_path: Path,
+    check: Callable[[Http, Callable[..., Awaitable[HTTPResponse]]], Awaitable[Any]],
+    metrics: Callable[[], str] | None = None,
+) -> None:
     async def main() -> None:
         log = EventLog(str(tmp_path / "events.sqlite"))
-        http = Http(listen("127.0.0.1", 0), {BEARER}, log, status)
+        http = Http(listen("127.0.0.1", 0), {BEARER}, log, status, metrics=metrics)
 
         async def ask(path: str, method: str = "GET", **headers: str) -> HTTPResponse:
             body = headers.pop("body", None)
@@ -64,7 +68,17 @@ PUBLIC = {("/style.css", "GET"), ("/login.js", "GET")}
 
 def test_without_credentials_all_is_refused(tmp_path: Path) -> None:
     async def check(http: Http, ask: Any) -> None:
-        for path in ("/", "/events", "/login", "/codes", "/style.css", "/login.js", "/nothing", "/../etc/passwd"):
+        for path in (
+            "/",
+            "/events",
+            "/login",
+            "/codes",
+            "/style.css",
+            "/login.js",
+            "/metrics",
+            "/nothing",
+            "/../etc/passwd",
+        ):
             for method in METHODS:
                 if (path, method) not in PUBLIC:
                     answer = await ask(path, method)
@@ -197,3 +211,17 @@ def test_beyond_loopback_there_is_nothing_without_a_certificate(tmp_path: Path) 
             Http(listener, {BEARER}, None, status)  # type: ignore[arg-type]
 
     asyncio.run(main())
+
+
+def test_metrics_are_there_where_they_are_asked_for_and_for_who_has_a_key(tmp_path: Path) -> None:
+    async def off(_http: Http, ask: Any) -> None:
+        assert (await ask("/metrics", Authorization=f"Bearer {BEARER}")).code == 404
+
+    async def on(_http: Http, ask: Any) -> None:
+        assert (await ask("/metrics")).code == 401
+        answer = await ask("/metrics", Authorization=f"Bearer {BEARER}")
+        assert (answer.code, answer.body) == (200, b"rain_info 1\n")
+        assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+
+    with_http(tmp_path, off)
+    with_http(tmp_path, on, lambda: "rain_info 1\n")
