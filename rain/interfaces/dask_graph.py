@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from dask import order
-from dask._task_spec import Alias, DataNode, GraphNode, convert_legacy_graph, cull
+from dask._task_spec import Alias, DataNode, GraphNode, Task, TaskRef, convert_legacy_graph, cull
 from dask.utils import ensure_dict
+
+from rain.common.errors import RainException
+
+_NAMES_MAX = 10
+"""Names of names that are looked at."""
 
 
 class Chain(NamedTuple):
@@ -49,6 +55,8 @@ class Prepared:
     ------
     KeyError
         If a key is not in the graph.
+    RainException
+        If it stores into an array in the memory of this process, which tasks do not reach.
     """
 
     def __init__(self, graph: Any, keys: Sequence[Any], fuse: bool) -> None:
@@ -61,6 +69,7 @@ class Prepared:
         nodes = cull(nodes, list(dict.fromkeys(keys)))
         self.data = {key: node.value for key, node in nodes.items() if isinstance(node, DataNode)}
         self.aliases = {key: _last(nodes, key) for key, node in nodes.items() if isinstance(node, Alias)}
+        _refuse_lost_writes(nodes)
         rank = order.order(nodes)
         calls = [key for key in sorted(nodes, key=rank.__getitem__) if not isinstance(nodes[key], Alias | DataNode)]
         self.chains: dict[Any, Chain] = {}
@@ -105,6 +114,34 @@ class Prepared:
                 self.chains[key] = chain
             else:
                 self.chains[key] = Chain([(key, nodes[key])], needs[key])
+
+
+def _refuse_lost_writes(nodes: Mapping[Any, GraphNode]) -> None:
+    arrays: Any = getattr(sys.modules.get("numpy"), "ndarray", ())
+    for key, node in nodes.items():
+        for target in _targets(node, nodes) if "store-map" in str(key) else ():
+            in_memory = type(getattr(target, "store", None)).__name__ == "MemoryStore"  # of zarr
+            if in_memory or isinstance(target, arrays):
+                raise RainException(
+                    f"dask.array.store() would write into a {type(target).__name__} in the memory of this process, "
+                    "which tasks do not reach: take compute(), or a target on disk that all governors see (zarr, HDF5)"
+                )
+
+
+def _targets(node: Any, known: Mapping[Any, Any]) -> Iterator[Any]:
+    """What nodes store into; `known` is what stands for names."""
+    name = getattr(node.func, "__name__", "") if isinstance(node, Task) else ""
+    if name == "load_store_chunk" and len(node.args) > 1:
+        target = node.args[1]
+        for _ in range(_NAMES_MAX):
+            if isinstance(target, TaskRef | Alias):
+                target = known.get(target.key if isinstance(target, TaskRef) else target.target)
+        yield target.value if isinstance(target, DataNode) else target
+    elif name == "_execute_subgraph":
+        inner, _, names, *given = node.args
+        inside = {**known, **inner, **dict(zip(names, given, strict=False))}
+        for part in inner.values():
+            yield from _targets(part, inside)
 
 
 def _last(nodes: Mapping[Any, GraphNode], key: Any) -> Any:

@@ -14,7 +14,11 @@ from tests import snippets
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
 ALONE = DOCS / "start.md"
-PAGES = [ALONE, *sorted(path for folder in ("howto", "migration") for path in (DOCS / folder).glob("*.md"))]
+PAGES = [
+    ALONE,
+    DOCS / "interfaces.md",
+    *sorted(path for folder in ("howto", "migration") for path in (DOCS / folder).glob("*.md")),
+]
 SAID = re.compile(r"^ *print\(.*\) +# (.*)$", re.MULTILINE)
 
 

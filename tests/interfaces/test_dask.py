@@ -20,7 +20,7 @@ from dask import delayed
 from dask.callbacks import Callback
 
 import rain
-from rain import Client, RainWarning, TaskException
+from rain import Client, RainException, RainWarning, TaskException
 from rain.interfaces.dask_graph import Prepared
 from tests.support.waiting import until
 
@@ -131,6 +131,18 @@ def test_only_outputs_are_kept_and_data_are_sent_once(client: Client) -> None:
     kept = [obj for obj in session.objects if obj.is_kept()]
     assert len(kept) <= 1  # of the six results the last one, which is let go with the next message
     assert sum((obj.info.size or 0) > array.nbytes for obj in session.objects if obj.info is not None) <= 1
+
+
+def test_what_would_be_written_to_memory_is_refused(tmp_path: Path) -> None:
+    import zarr
+
+    x = da.arange(100, chunks=50)
+    for target in (np.zeros(100), zarr.zeros(100), np.memmap(tmp_path / "file", shape=100, mode="w+")):
+        for source in (x, x + 1):
+            with pytest.raises(RainException, match="in the memory of this process"):
+                source.store(target)
+    x.to_zarr(tmp_path / "x.zarr")
+    assert da.from_zarr(tmp_path / "x.zarr").sum().compute() == 4950
 
 
 # -- failures --------------------------------------------------------------------------------------
