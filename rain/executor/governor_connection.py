@@ -84,7 +84,7 @@ class GovernorConnection:
         self._waiting: dict[int, ExecutorTask | Members] = {}
         self._inputs: dict[int, list[ExecutorInput]] = {}
         """First inputs of tasks that are still to come, by number."""
-        self._held = HeldResults(ledger)
+        self.held = HeldResults(ledger)
         self._stale = False
         self.setup: ExecutorSetup | None = None
         self.functions: dict[Any, ExecutorInput] = {}
@@ -243,28 +243,25 @@ class GovernorConnection:
     def hold(self, result: msgspec.Raw) -> bool:
         """Keep an encoded `TaskResult` to be sent with others; True if they are so large by now that they should go."""
         with self._state:
-            return self._held.add(result)
+            return self.held.add(result)
 
     def hold_member(self, member: Member, result: MemberResult) -> bool:
         """Keep the result of a member of a family; as `hold`."""
+        data = encode(result)
         with self._state:
-            return self._held.add_member(member, result)
-
-    def holds(self) -> bool:
-        """Whether results are held."""
-        return bool(self._held)
+            return self.held.add_member(member, result, data)
 
     def flush(self) -> None:
         """Send what is held."""
-        if not self._held:
+        if not self.held.items:
             return
         with self._sending:
             with self._state:
-                messages = self._held.take()
+                messages = self.held.take()
             if messages:
                 self._send(messages)
                 with self._state:
-                    self._held.sent()
+                    self.held.sent()
 
     def give_up(self, task: ExecutorTask | Member) -> None:
         """This executor must be replaced: give back `task` and all that waits, and accept nothing more."""

@@ -9,7 +9,6 @@ import msgspec
 from rain.common.ids import ID
 from rain.common.limits import BATCH_BYTES_TARGET
 from rain.common.protocol.columns import counts, floats
-from rain.common.protocol.encoding import encode
 from rain.common.protocol.ledger import Ledger
 from rain.common.protocol.messages import FamilyResults, MemberResult, OutputColumn, Results, TaskResult
 from rain.executor.python.members import Member
@@ -22,42 +21,42 @@ class HeldResults:
     ----------
     ledger : Ledger or None
         Where they are written down until they are sent.
+
+    Attributes
+    ----------
+    items : list
+        What is held; whether it is empty any thread may ask.
     """
 
-    __slots__ = ("_bytes", "_held", "_ledger")
+    __slots__ = ("_bytes", "_ledger", "_write", "items")
 
     def __init__(self, ledger: Ledger | None) -> None:
         self._ledger = ledger
-        self._held: list[msgspec.Raw | tuple[Member, MemberResult]] = []
+        self._write = (lambda data, member: True) if ledger is None else ledger.write
+        self.items: list[msgspec.Raw | tuple[Member, MemberResult]] = []
         self._bytes = 0
-
-    def __bool__(self) -> bool:
-        return bool(self._held)
 
     def add(self, result: msgspec.Raw) -> bool:
         """Hold an encoded `TaskResult`; True if what is held should go now."""
         data = memoryview(result)
-        self._held.append(result)
+        self.items.append(result)
         self._bytes += len(data)
-        noted = self._ledger is None or self._ledger.write(data, False)
-        return not noted or self._bytes > BATCH_BYTES_TARGET
+        return not self._write(data, False) or self._bytes > BATCH_BYTES_TARGET
 
-    def add_member(self, member: Member, result: MemberResult) -> bool:
-        """Hold the result of a member of a family; as `add`."""
-        data = encode(result)
-        self._held.append((member, result))
+    def add_member(self, member: Member, result: MemberResult, data: bytes) -> bool:
+        """Hold the result of a member of a family, which is encoded as `data`; as `add`."""
+        self.items.append((member, result))
         self._bytes += len(data)
-        noted = self._ledger is None or self._ledger.write(data, True)
-        return not noted or self._bytes > BATCH_BYTES_TARGET
+        return not self._write(data, True) or self._bytes > BATCH_BYTES_TARGET
 
     def take(self) -> list[Results]:
         """All that is held, as messages; they are to be sent, and then `sent` is to be called."""
-        held, self._held, self._bytes = self._held, [], 0
+        held, self.items, self._bytes = self.items, [], 0
         return _messages(held)
 
     def sent(self) -> None:
         """What was taken has left; what was added since is still to be known if this process dies."""
-        if self._ledger is not None and not self._held:
+        if self._ledger is not None and not self.items:
             self._ledger.clear()
 
 

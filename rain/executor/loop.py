@@ -163,7 +163,8 @@ class Executor:
         begin = time.perf_counter()
         function = task.family.spec.function if type(task) is Member else task.spec.function
         expected = self._seconds.get(function, RESULT_HOLD_S)
-        if connection.holds() and begin - self._held_since + expected >= RESULT_HOLD_S:
+        held = connection.held
+        if held.items and begin - self._held_since + expected >= RESULT_HOLD_S:
             connection.flush()
         if memory.own_bytes() > _UNMAP_AT_ONCE_BYTES:
             connection.flush()
@@ -180,7 +181,7 @@ class Executor:
             # A process that the task forked came out of the user's function: the task's result is not its to tell.
             os._exit(0)
         stdout, stderr = self._stdio.take()
-        if not connection.holds():
+        if not held.items:
             self._held_since = end
         if isinstance(result, MemberResult):
             if not stdout and not stderr:

@@ -45,16 +45,22 @@ class Staging:
     ----------
     setup : ExecutorSetup
     prefix : str
-        What their names begin with; unique to the attempt on this governor. Until something is staged it may be
-        changed: most tasks stage nothing, and what they did not use is the next one's.
+        What their names begin with, before its `number`.
+
+    Attributes
+    ----------
+    number : int
+        With the prefix unique to the attempt on this governor. Until something is staged it may be changed: most tasks
+        stage nothing, and what they did not use is the next one's.
     """
 
-    __slots__ = ("_made", "_setup", "prefix")
+    __slots__ = ("_made", "_prefix", "_setup", "number")
 
     def __init__(self, setup: ExecutorSetup, prefix: str) -> None:
         self._setup = setup
         self._made: Intake | None = None
-        self.prefix = prefix
+        self._prefix = prefix
+        self.number = 0
 
     @property
     def used(self) -> bool:
@@ -64,7 +70,7 @@ class Staging:
     @property
     def _intake(self) -> Intake:
         if self._made is None:
-            self._made = Intake(Folders.of(self._setup), self.prefix)
+            self._made = Intake(Folders.of(self._setup), f"{self._prefix}-{self.number}")
         return self._made
 
     def store(self, value: Any, content_type: str | None) -> Stored:

@@ -42,6 +42,12 @@ class TaskDirectory:
         OSError
             If it cannot be made.
         """
+        empty = self._empty
+        if empty is not None:  # as mostly
+            seen = os.fstat(self._fd)
+            if (seen.st_mtime_ns, seen.st_nlink, seen.st_mode) == empty:
+                os.fchdir(self._fd)
+                return
         if not self._is_empty():
             self._replace()
         os.fchdir(self._fd)

@@ -76,12 +76,15 @@ class Member:
     family : ExecutorFamily
     place : int
         In ``family.args``.
-    number : int
+    number, attempt : int
+    args : bytes
+        Its pickled arguments.
+    inputs : list of ExecutorInput
     function : ExecutorInput or None
         Given to the first one only.
     """
 
-    __slots__ = ("_spec", "family", "function", "number", "place")
+    __slots__ = ("_spec", "args", "attempt", "family", "function", "inputs", "number", "place")
 
     nodes: ClassVar[Sequence[Node]] = ()
 
@@ -89,12 +92,11 @@ class Member:
         self.family = family
         self.place = place
         self.number = family.number + place
+        self.attempt = family.attempt
+        self.args = family.args[place]
+        self.inputs = family.inputs
         self.function: ExecutorInput | None = None if place else family.function
         self._spec: TaskSpec | None = None
-
-    @property
-    def attempt(self) -> int:
-        return self.family.attempt
 
     @property
     def id(self) -> ID:
@@ -104,19 +106,10 @@ class Member:
         return ID(session_id, number + self.place * (len(family.outputs) + 1))
 
     @property
-    def args(self) -> bytes:
-        """Its pickled arguments."""
-        return self.family.args[self.place]
-
-    @property
     def spec(self) -> TaskSpec:
         if self._spec is None:
             self._spec = member_spec(self.family.spec, self.place, self.args)
         return self._spec
-
-    @property
-    def inputs(self) -> list[ExecutorInput]:
-        return self.family.inputs
 
     @property
     def outputs(self) -> list[ObjectSpec]:

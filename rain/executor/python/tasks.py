@@ -104,7 +104,8 @@ class PythonTasks:
         self._running: Call | None = None
         self._values: InputValues | None = None  # of the task that runs, once it asks for one
         self._family: tuple[ExecutorFamily, Call] | None = None  # of the member that ran last
-        self._staging = Staging(setup, "")
+        self._prefix = f"py-{setup.executor_id}"
+        self._staging = Staging(setup, self._prefix)
         self._lingering: Any = None  # arguments of the task that ran last
         self._own_bytes = 0  # of memory.own_bytes, what outlives its task
         # Installed once and for good, in the main thread's context: cheaper than for each task.
@@ -136,8 +137,8 @@ class PythonTasks:
         """
         staging = self._staging
         if staging.used:
-            staging = self._staging = Staging(self._setup, "")
-        staging.prefix = f"py-{self._setup.executor_id}-{task.number}"
+            staging = self._staging = Staging(self._setup, self._prefix)
+        staging.number = task.number
         attempt = Attempt(task, self._setup.governor_id)
         outputs: list[OutputResult] | MemberResult = []
         error = None
@@ -258,7 +259,10 @@ class PythonTasks:
         What it wrote to them goes too, and is not counted to the next task; unless the task kept them, in `ctx.cache`.
         """
         self._lingering = None
-        if memory.own_bytes() > self._own_bytes:
+        own_bytes = memory.own_bytes()
+        if own_bytes == self._own_bytes:
+            return
+        if own_bytes > self._own_bytes:
             gc.collect()  # they may be part of a cycle, as tracebacks are
         self._own_bytes = memory.own_bytes()
 

@@ -81,11 +81,11 @@ def test_receive_does_not_wait_when_a_task_waits(peer: Peer) -> None:
 
 
 def test_results_travel_together(peer: Peer) -> None:
-    assert not peer.connection.holds()
+    assert not peer.connection.held.items
     peer.connection.flush()
     for number in (1, 2):
         assert not peer.connection.hold(encoded(result(number)))
-    assert peer.connection.holds()
+    assert peer.connection.held.items
     peer.connection.flush()
     assert peer.hear() == [Results([result(1), result(2)])]
     assert peer.connection.hold(msgspec.Raw(bytes(5 << 20)))

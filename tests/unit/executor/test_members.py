@@ -99,10 +99,10 @@ def test_neighbours_are_told_in_columns() -> None:
     held, shared = HeldResults(None), family()
     other = msgspec.Raw(encode(TaskResult(ID(1, 99), 1, TaskInfo())))
     for place in (0, 1):
-        held.add_member(Member(shared, place), ended(5 + place, bytes([place]) * 3))
+        held.add_member(Member(shared, place), ended(5 + place, bytes([place]) * 3), b"")
     held.add(other)
-    held.add_member(Member(shared, 2), ended(7))
-    held.add_member(Member(shared, 3), ended(8, info=ObjectInfo()))  # another kind of value
+    held.add_member(Member(shared, 2), ended(7), b"")
+    held.add_member(Member(shared, 3), ended(8, info=ObjectInfo()), b"")  # another kind of value
     told = msgspec.msgpack.decode(encode(held.take()), type=list[Results])
     assert [len(message.results) + len(message.families) for message in told] == [1, 1, 1, 1]
     assert [result.id for message in told for part in message.families for result in results(part)] == [
@@ -115,7 +115,7 @@ def test_neighbours_are_told_in_columns() -> None:
     assert (first.attempt, first.info) == (3, TaskInfo(None, 5.0, 0.5))
     expected = ObjectInfo(size=3, content_type="pickle", encoded=True)
     assert second.outputs == [OutputResult(ID(1, 13), expected, Inline(b"\1\1\1", 6))]
-    assert not held
+    assert not held.items
 
 
 def test_a_member_that_wrote_something_is_told_as_any_task() -> None:
