@@ -274,11 +274,15 @@ AHEAD_TASKS_MAX = 512
 """... and the number of tasks it gives ahead at most, per cpu."""
 PREFETCH_S = 0.005
 """Estimated work that is queued in an executor behind the running task."""
+PREFETCH_MEMBERS_S = 0.016
+"""The same of members of families, of whose results more are held."""
 PREFETCH_TASKS_MAX = 64
 PREFETCH_MEMBERS_MAX = 2048
 """Members of a family that an executor is given at once."""
 RESULT_HOLD_S = 0.002
 """How long an executor may hold finished results to send several at once."""
+MEMBERS_HOLD_S = 0.008
+"""How long it may hold those of members of a family, once it has told the first."""
 
 EXECUTORS_MAX = 8192
 """Executors of one governor that may be alive at a time."""

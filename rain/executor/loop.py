@@ -26,7 +26,7 @@ from typing import Any, NoReturn, cast
 import msgspec
 
 from rain.common.ids import ID
-from rain.common.limits import LEDGER_BYTES, MIB, RESULT_BYTES_MAX, RESULT_HOLD_S, WORDS_BYTES
+from rain.common.limits import LEDGER_BYTES, MEMBERS_HOLD_S, MIB, RESULT_BYTES_MAX, RESULT_HOLD_S, WORDS_BYTES
 from rain.common.protocol.encoding import encode
 from rain.common.protocol.ledger import Ledger
 from rain.common.protocol.messages import ExecutorSetup, ExecutorTask, MemberResult, OwnPreview, TaskResult
@@ -87,6 +87,7 @@ class Executor:
         self._interrupting = 0  # number of the task that a SIGINT on its way is meant for
         self._seconds: dict[ID | None, float] = {}  # how long each function took last
         self._held_since = 0.0
+        self._hold_s = RESULT_HOLD_S  # for members of families; longer the longer there are any
         self._forked = False
 
     def serve(self) -> NoReturn:
@@ -148,6 +149,7 @@ class Executor:
 
     def _rest(self) -> None:
         """Nothing waits: send what is held, and clear up."""
+        self._hold_s = RESULT_HOLD_S
         self._connection.flush()
         self._python.let_go()
         if self._words[self._slot]:
@@ -164,8 +166,10 @@ class Executor:
         function = task.family.spec.function if type(task) is Member else task.spec.function
         expected = self._seconds.get(function, RESULT_HOLD_S)
         held = connection.held
-        if held.items and begin - self._held_since + expected >= RESULT_HOLD_S:
+        hold_s = self._hold_s if isinstance(task, Member) else RESULT_HOLD_S
+        if held.items and begin - self._held_since + expected >= hold_s:
             connection.flush()
+            self._hold_s = min(2 * self._hold_s, MEMBERS_HOLD_S)
         if memory.own_bytes() > _UNMAP_AT_ONCE_BYTES:
             connection.flush()
         self._python.let_go()  # before the word is set: what the last task has written is not the next one's memory

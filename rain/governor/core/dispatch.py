@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from heapq import heapify, heappop, heappush, heapreplace
 from itertools import islice
 
-from rain.common.limits import EXECUTOR_IDLE_S, PREFETCH_MEMBERS_MAX, PREFETCH_S, PREFETCH_TASKS_MAX
+from rain.common.limits import EXECUTOR_IDLE_S, PREFETCH_MEMBERS_MAX, PREFETCH_MEMBERS_S, PREFETCH_S, PREFETCH_TASKS_MAX
 from rain.governor.core import previews
 from rain.governor.core.effects import (
     ExecutorItem,
@@ -173,7 +173,9 @@ def _widen(state: State, group: Group, task: Task | Range, now: float) -> int:
         # As much as could be queued behind it; one, if that may take long.
         seconds = task.estimate.seconds
         short = group.prefetches and 0 <= seconds <= SHORT_S and not task.solo
-        return _enqueue_members(state, executor, task, 1 + _members_within(group, seconds, PREFETCH_S) if short else 1)
+        return _enqueue_members(
+            state, executor, task, 1 + _members_within(group, seconds, PREFETCH_MEMBERS_S) if short else 1
+        )
     _enqueue(state, executor, task)
     return 1
 
@@ -246,7 +248,11 @@ def _run_builtin(state: State, task: Task | Range, now: float) -> int:
 
 def _queue_up(state: State, group: Group, limit: tuple[list[float], int, Group] | None, now: float) -> None:
     """Queue short tasks behind short tasks, in the executor with the least to do."""
-    rooms = [(executor.load, executor.id, executor) for executor in group.busy.values() if _has_room(executor, now)]
+    entry = _head_of(group)
+    behind_s = PREFETCH_MEMBERS_S if entry is not None and isinstance(entry[2], Range) else PREFETCH_S
+    rooms = [
+        (executor.load, executor.id, executor) for executor in group.busy.values() if _has_room(executor, behind_s, now)
+    ]
     heapify(rooms)
     while rooms:
         entry = _head_of(group)
@@ -257,26 +263,30 @@ def _queue_up(state: State, group: Group, limit: tuple[list[float], int, Group] 
             return
         executor = rooms[0][2]
         head = executor.head
+        assert head is not None
+        room = executor.load - head.cost
         if isinstance(task, Range):
-            room = PREFETCH_S - executor.load + (0.0 if head is None else head.cost)
+            room = PREFETCH_MEMBERS_S - room
             count = _enqueue_members(state, executor, task, _members_within(group, task.estimate.seconds, room))
-        else:
+        elif room < PREFETCH_S:
             _enqueue(state, executor, task)
             count = 1
+        else:
+            return
         _took(group, task, count)
-        if len(executor.queue) < PREFETCH_TASKS_MAX and head is not None and executor.load - head.cost < PREFETCH_S:
+        if len(executor.queue) < PREFETCH_TASKS_MAX and executor.load - head.cost < behind_s:
             heapreplace(rooms, (executor.load, executor.id, executor))
         else:
             heappop(rooms)
 
 
-def _has_room(executor: Executor, now: float) -> bool:
+def _has_room(executor: Executor, behind_s: float, now: float) -> bool:
     head = executor.head
     return (
         head is not None
         and 0 <= head.cost <= SHORT_S
         and len(executor.queue) < PREFETCH_TASKS_MAX
-        and executor.load - head.cost < PREFETCH_S
+        and executor.load - head.cost < behind_s
         and not executor.recalls
         and not _overdue(executor, head, now)
     )
