@@ -126,8 +126,8 @@ def test_what_the_dead_executor_had_not_told_counts() -> None:
 
 
 def test_cancel_hits_one_member() -> None:
-    rig, given = started(100)
-    waiting = FIRST + 2 * 90
+    rig, given = started(1000)
+    waiting = FIRST + 2 * 990
     assert rig.cancel(waiting) == [f"> stopped 1/{waiting}"]
     assert rig.cancel(FIRST + 2) == [
         f"interrupt e1 #{given[0]}",
@@ -141,7 +141,7 @@ def test_cancel_hits_one_member() -> None:
 
 
 def test_a_member_in_an_executors_queue_is_cancelled_there() -> None:
-    rig, given = started(100)
+    rig, given = started(1000)
     assert rig.cancel(FIRST + 2 * 3) == [f"recall e1: #{given[2]}"]
     assert "> stopped 1/16" in rig.step(ev.ExecutorRecalled(1, [given[2]]))
     assert "> columns 1/12 1/14" in ended(rig, FIRST + 2, 2)
@@ -149,8 +149,8 @@ def test_a_member_in_an_executors_queue_is_cancelled_there() -> None:
 
 
 def test_members_are_taken_back() -> None:
-    rig, given = started(100)
-    last = FIRST + 2 * 99
+    rig, given = started(1000)
+    last = FIRST + 2 * 999
     lines = rig.take_back(last, FIRST + 4)
     assert lines == [f"recall e1: #{given[1]}"]
     assert f"> gave back 1/{last} 1/14" in rig.step(ev.ExecutorRecalled(1, [given[1]]))
@@ -232,29 +232,29 @@ def test_a_family_that_comes_twice_runs_once() -> None:
 
 
 def test_what_has_not_begun_goes_back_when_the_governor_leaves() -> None:
-    rig, given = started(100)
+    rig, given = started(1000)
     lines = rig.step(ev.LeaveAsked("SIGTERM", 60.0))
     assert [line for line in lines if line.startswith("recall e1")]
     back = rig.said(m.GaveBack)[0].tasks
-    assert len(back) == 99 - len(given)
+    assert len(back) == 999 - len(given)
     lines = rig.step(ev.ExecutorRecalled(1, given[1:]))
     assert len(rig.said(m.GaveBack)[0].tasks) == len(given) - 1
 
 
 def test_what_a_running_member_has_written_can_be_read() -> None:
-    rig, given = started(100)
-    lines = rig.server(m.ReadOutput(3, [(ID(1, 14), 1), (ID(1, FIRST + 198), 1)]))
+    rig, given = started(1000)
+    lines = rig.server(m.ReadOutput(3, [(ID(1, 14), 1), (ID(1, FIRST + 1998), 1)]))
     assert lines == [f"read 3: e1#{given[1]} behind 0"]
 
 
 def test_what_a_member_says_of_itself_is_passed_on() -> None:
-    rig, _ = started(100)
+    rig, _ = started(1000)
     lines = rig.step(ev.TasksProgressed(1, [m.TaskProgress(ID(1, 12), 1, 1.0)]))
     assert lines == ["> started 1/12", "> progressed 1/12"]
 
 
 def test_no_member_outlives_its_session() -> None:
-    rig, _ = started(100)
+    rig, _ = started(1000)
     assert rig.server(m.EndSession(1)) == ["kill e1"]
     lines = rig.step(ev.ExecutorExited(1, "was killed by signal SIGKILL"))
     assert lines == ["delete session 1", "> session 1 ended"]
