@@ -9,10 +9,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from rain.client.active_session import get_active_session
+from rain.client.building.calls import LastTemplate, add_call
 from rain.client.building.mapped import Mapped, call_all
 from rain.client.building.options import NAMES, Options
 from rain.client.functions.annotations import evaluated, outputs_of
-from rain.client.functions.arguments import pack
+from rain.client.functions.arguments import pack, plain_pickle
 from rain.client.functions.function import Payload, Source, function_constant
 from rain.client.functions.function_snapshot import HoldsFunction
 from rain.client.functions.local_call import call
@@ -96,6 +97,7 @@ class Remote(HoldsFunction):
         self.__signature__ = self._parameters.signature
         self._auto_encode = check_content_type(auto_encode)
         self._is_new = True
+        self._last = LastTemplate()
         declared = outputs if outputs is not None else outputs_of(annotations.get("return"))
         self._results = Results(f"remote function {self._label}", declared, self._auto_encode)
         if "cpus" not in (options.get("resources") or ()) or cpus != 1:
@@ -134,6 +136,7 @@ class Remote(HoldsFunction):
         other = type(self).__new__(type(self))
         other.__dict__.update(self.__dict__)
         other._options = self._options.but(options, f"{self._label}.options()")
+        other._last = LastTemplate()
         return other
 
     # -- calls ----------------------------------------------------------------------------------
@@ -170,6 +173,10 @@ class Remote(HoldsFunction):
         if output is not None or outputs is not None:
             made, encode = self._results.merged(output, outputs)
         session, payload = self._prepared(options, made, encode)
+        data = None if payload.objects else plain_pickle(args, kwargs)
+        if data is not None:
+            template = self._last.of(session, payload, self._parameters, made, encode, options)
+            return cast("Task", add_call(session, template, data))
         config, objects = pack(self._parameters, args, kwargs, session, encode)
         return self._task(session, payload, config, objects, made, options)
 

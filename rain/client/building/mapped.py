@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from rain.client.building.calls import template_of
 from rain.client.building.options import Options
 from rain.client.building.task_list import TaskList
-from rain.client.core.families.family import Family, Template
+from rain.client.core.families.family import Family
 from rain.client.data import DataObject
 from rain.client.functions import call_sites
 from rain.client.functions.arguments import pack, plain_pickle
-from rain.client.functions.function import Payload, function_constant
+from rain.client.functions.function import Payload
 from rain.client.functions.parameters import Parameters
 from rain.client.handles import inside, record_of
 from rain.client.io_spec import OutputBase
 from rain.client.task import Task
 from rain.common.errors import RainException
-from rain.common.ids import ID
-from rain.common.spec import ObjectSpec
 from rain.common.task_configs import PyConfig
 
 if TYPE_CHECKING:
@@ -136,17 +135,11 @@ def _alike(mapped: Mapped, config: PyConfig, objects: dict[DataObject, str | Non
 def _family(mapped: Mapped, args: list[bytes]) -> Family:
     session, options = mapped.session, mapped.options
     mirror = inside(session).mirror
-    outputs = [
-        ObjectSpec(ID(0, 0), output.label, output.declared_type, output.data_type.value, output.size_hint)
-        for output in mapped.outputs
-    ]
-    config = PyConfig(b"", mapped.parameters.auto_load, mapped.encode, plain=mapped.plain, seed=inside(session).seed)
-    template = Template(
-        config, outputs, options.resources, options.name, options.user, function_constant(session, mapped.payload),
-        options.rare, mapped.payload.source,
-    )  # fmt: skip
+    template = template_of(
+        session, mapped.payload, mapped.parameters, mapped.outputs, mapped.encode, options, mapped.plain
+    )
     origin = None if call_sites.origin is None else call_sites.origin()
-    first = mirror.take_numbers(len(args) * (len(outputs) + 1))
+    first = mirror.take_numbers(len(args) * (len(mapped.outputs) + 1))
     family = Family(mirror.session_id, first, template, args, call_sites.capture(1), origin)
     if mapped.kept:
         family.kept = bytearray(b"\1") * len(args)

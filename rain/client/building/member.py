@@ -76,5 +76,11 @@ class MemberHandle(Handle):
             family, place = self._family, self._place
         except AttributeError:
             return
-        if family is not None and (family.kept[place] or place in family.taken):
+        if family is None:
+            return
+        own = family.handles.get(place)
+        living = None if own is None else own()
+        if living is None or living is self:  # and not that of another handle, made since
+            family.handles.pop(place, None)
+        if family.kept[place] or place in family.taken:
             inside(self._session).mirror.dropped.append((family, place))

@@ -37,15 +37,28 @@ def capture(depth: int = 1) -> Site:
         if frame.f_back is None:
             return ()
         frame = frame.f_back
+    if _is_last(frame):  # a loop: all its tasks share one tuple
+        return _last
     found: list[Any] = [frame.f_code, frame.f_lasti]
     while len(found) < 2 * _FRAMES_MAX and frame.f_code.co_name != "<module>" and frame.f_back is not None:
         frame = frame.f_back
         found += (frame.f_code, frame.f_lasti)
-    site = tuple(found)
-    if site == _last:  # a loop: all its tasks share one tuple
-        return _last
-    _last = site
-    return site
+    _last = tuple(found)
+    return _last
+
+
+def _is_last(frame: FrameType) -> bool:
+    """Whether a frame and those around it are where the last site was captured."""
+    last = _last
+    if not last or frame.f_lasti != last[1] or frame.f_code is not last[0]:
+        return False
+    for index in range(2, len(last), 2):
+        if frame.f_back is None:
+            return False
+        frame = frame.f_back
+        if frame.f_lasti != last[index + 1] or frame.f_code is not last[index]:
+            return False
+    return True
 
 
 def warn(text: str) -> None:

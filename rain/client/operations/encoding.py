@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from rain.client.core.families.family import Family
-from rain.client.core.families.wire import Members, items_of, members_bytes
+from rain.client.core.families.wire import Members, Single, items_of, members_bytes
 from rain.client.core.records import ObjectRecord, Record, TaskRecord
 from rain.client.core.session_mirror import SessionMirror
 from rain.client.functions.call_sites import describe, told
@@ -106,6 +106,13 @@ def encode(
             piece.families.append(family)
             members[family.spec.id] = record.made
             size += _TASK_BYTES + members_bytes(family.args)
+        elif isinstance(record, Single):
+            tasks.append(record.spec)
+            objects += record.outputs
+            made[record.spec.id] = record.made
+            size += _TASK_BYTES + len(record.spec.config.args) + _OBJECT_BYTES * len(record.outputs)
+            if record.kept:
+                keep += record.spec.outputs
         elif isinstance(record, TaskRecord):
             spec = record.spec
             made[spec.id] = record.made

@@ -7,6 +7,7 @@ import copy
 import gc
 import pickle
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from rain import RainException, Session, Task, TaskException, pickled, remote
 from rain.client.building.task_list import TaskList
 from rain.client.core.change_feed import ChangeFeed
+from rain.client.core.families.family import Family
 from rain.client.core.records import TaskRecord
 from rain.common.ids import ID
 from rain.common.limits import PICKLED_ARGUMENT_WARN_BYTES
@@ -186,19 +188,19 @@ def test_calls_that_are_unlike_others_are_tasks_of_their_own(session: Session, l
 
 
 def test_a_submit_says_of_families_what_it_says_of_tasks(session: Session, link: FakeLink) -> None:
-    tasks = double.map(range(4))
-    tasks[1].keep_outputs()
+    tasks = double.map(range(6))
     tasks[2].keep_outputs()
+    tasks[3].keep_outputs()
     session.submit()
     (sent,) = link.of(Submit)
-    assert [(len(family.args), family.kept) for family in sent.families] == [(1, []), (2, [0]), (1, [])]
+    assert [(len(family.args), family.kept) for family in sent.families] == [(2, []), (2, [0]), (2, [])]
     specs = [
         member_spec(family.spec, place, args) for family in sent.families for place, args in enumerate(family.args)
     ]
     assert records_made(session) == 0
     assert encode(specs) == encode([task.spec for task in tasks])
     assert tasks[0].output.id == sent.families[0].outputs[0].id
-    assert [task.state for task in tasks] == [TaskState.WAITING] * 4
+    assert [task.state for task in tasks] == [TaskState.WAITING] * 6
 
 
 def test_a_member_that_was_changed_is_sent_as_it_is(session: Session, link: FakeLink) -> None:
@@ -368,3 +370,99 @@ def test_maps_are_lists_of_their_own_kind(session: Session) -> None:
     assert type(double.map([1, 2])) is TaskList
     assert double.map([]) == []
     assert type(pickle.loads(pickle.dumps([1])) + double.map([1])) is list
+
+
+# -- loops ----------------------------------------------------------------------------------------
+
+
+def families(session: Session) -> list[int]:
+    """How many members the families have that were not submitted yet."""
+    return [item.count for item in session._inside.mirror.pending if isinstance(item, Family)]
+
+
+def test_calls_in_a_loop_are_one_family(session: Session, link: FakeLink) -> None:
+    made = [double(number, y=1) for number in range(5)]
+    assert families(session) == [5]
+    assert records_made(session) == 0
+    session.keep(made)
+    session.submit()
+    tell(link, ended(made, 0, [1, 2, 3, 4, 5]))
+    session.wait(made)
+    assert records_made(session) == 0
+    assert [task.id for task in session.tasks] == [task.id for task in made]
+    assert all(one is other for one, other in zip(session.tasks, made, strict=True))
+    assert made[2].output.fetch().load() == 3
+
+
+def test_what_ends_a_family_of_a_loop(session: Session) -> None:
+    first, second = double(1), double(2)  # of one line, at two instructions
+    assert families(session) == [1, 1]
+    assert first.stack == second.stack
+    made = []
+    for number in range(6):
+        if number == 2:
+            session._inside.seed = 7
+        if number == 4:
+            pickled("between")
+        made.append(double(number))
+    assert families(session) == [1, 1, 2, 2, 2]
+    assert [task.spec.config.seed for task in made] == [None, None, 7, 7, 7, 7]
+    longer = [double.options(name=f"{number}")(number) for number in range(2)]
+    assert [task.name for task in longer] == ["0", "1"]
+
+
+def test_a_call_after_a_submit_or_a_look_begins_a_family(session: Session, link: FakeLink) -> None:
+    made = []
+    for number in range(6):
+        made.append(double(number))
+        if number == 1:
+            session.submit()
+        if number == 3:
+            assert made[3].output.label
+    assert families(session) == [2, 2]
+    session.submit()
+    first, second = link.of(Submit)
+    assert sum(len(family.args) for family in first.families) == 2
+    assert sum(len(family.args) for family in second.families) + len(second.tasks) == 4
+    assert session._inside.mirror.submitted == 6
+
+
+def test_the_result_of_a_call_as_an_argument(session: Session, link: FakeLink) -> None:
+    total = double(double(1), double(2))
+    session.submit()
+    (sent,) = link.of(Submit)
+    assert total.spec.inputs[0].id < total.id
+    assert len(sent.tasks) + sum(len(family.args) for family in sent.families) == 3
+    assert total.inputs[0].state is DataObjectState.UNFINISHED
+
+
+def test_calls_of_several_threads_are_all_made(session: Session) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda number: double.options(session=session)(number), range(200)))
+    assert len({task.id for task in made}) == 200
+    numbers = {number for task in made for number in (task.id.id, task.output.id.id)}
+    assert len(numbers) == 400
+    assert [pickle.loads(task.spec.config.args)[0] for task in made] == [(number,) for number in range(200)]
+
+
+def test_a_dropped_task_of_a_loop_lets_go_what_it_kept(session: Session, link: FakeLink) -> None:
+    made = [double(number) for number in range(3)]
+    for task in made:
+        task.keep_outputs()
+    del task
+    session.submit()
+    tell(link, ended(made, 0, [1, 2, 3]))
+    session.wait_all()
+    number = made[1].id.id
+    del made[1]
+    assert dropped(link, session) == [number + 1]
+    assert made[1].output.fetch().load() == 3
+
+
+def test_many_families_are_gone_through_at_once(session: Session) -> None:
+    for number in range(300):
+        double(number)
+        double(number)
+    assert len(families(session)) == 600
+    assert len(session.tasks) == 600
+    assert len(session._inside.mirror.records.families) == 0

@@ -156,6 +156,11 @@ class Family:
         """The first number behind it."""
         return self.first + len(self.args) * self.stride
 
+    @property
+    def is_over(self) -> bool:
+        """Whether all members have records."""
+        return len(self.taken) == len(self.args)
+
     def id_of(self, place: int) -> ID:
         """The id of a member."""
         return ID(self.session_id, self.first + place * self.stride)
@@ -163,6 +168,21 @@ class Family:
     def state_of(self, place: int) -> TaskState | None:
         """The state of a member that was not taken out."""
         return _STATES[self._states[place]] if self.submitted else None
+
+    def append(self, args: bytes) -> int:
+        """Take in one more call; gives its place. Only before it is submitted."""
+        self.args.append(args)
+        self.kept.append(0)
+        return len(self.args) - 1
+
+    def keep(self, place: int) -> None:
+        """Keep the outputs of a member; before it is submitted."""
+        record = self.taken.get(place)
+        if record is None:
+            self.kept[place] = 1
+        else:
+            for output in record.outputs:
+                output.kept = True
 
     # -- submit and news ------------------------------------------------------------------------
 

@@ -24,13 +24,14 @@ class RecordTable(dict[int, Record]):
         Held while a member becomes a record: users look at records in any thread.
     """
 
-    __slots__ = ("_mixed", "_starts", "families", "lock")
+    __slots__ = ("_mixed", "_over", "_starts", "families", "lock")
 
     def __init__(self, *records: Any) -> None:
         super().__init__(*records)
         self.families: list[Family] = []
         self.lock: AbstractContextManager[Any] = nullcontext()
         self._starts: list[int] = []
+        self._over = 0  # families without members, about
         self._mixed = False  # whether members were added behind records of larger numbers
 
     def add(self, family: Family) -> None:
@@ -40,10 +41,12 @@ class RecordTable(dict[int, Record]):
         self.families.insert(at, family)
 
     def forget(self, family: Family) -> None:
-        """A family without members is over."""
-        at = bisect_right(self._starts, family.first) - 1
-        if at >= 0 and self.families[at] is family:
-            del self.families[at], self._starts[at]
+        """All members of a family have records. It may stay among the others a while, and says nothing there."""
+        self._over += 1
+        if 2 * self._over > len(self.families):
+            self._over = 0
+            self.families = [other for other in self.families if other is not family and not other.is_over]
+            self._starts = [other.first for other in self.families]
 
     def family_of(self, number: int) -> Family | None:
         """The family that has this number; its member may have a record already."""
@@ -82,7 +85,7 @@ class RecordTable(dict[int, Record]):
 
     def all(self) -> list[Record]:
         """All records, in the order of their numbers where families were among them."""
-        for family in list(self.families):
+        for family in [family for family in self.families if not family.is_over]:
             self.take_all(family)
         return [record for _, record in sorted(dict.items(self))] if self._mixed else list(dict.values(self))
 
@@ -111,7 +114,7 @@ class RecordTable(dict[int, Record]):
         return dict.__len__(self) + sum((family.count - len(family.taken)) * family.stride for family in self.families)
 
     def __bool__(self) -> bool:
-        return dict.__len__(self) > 0 or bool(self.families)
+        return len(self) > 0
 
     def __iter__(self) -> Iterator[int]:
         self.all()

@@ -11,12 +11,25 @@ import msgspec
 from rain.client.core.families.family import Family
 from rain.client.core.records import ObjectRecord, Record, TaskRecord
 from rain.common.protocol import messages as m
+from rain.common.spec import ObjectSpec, TaskSpec
 from rain.common.task_configs import PyConfig
 
 if TYPE_CHECKING:
     from rain.client.functions.call_sites import Site
 
 _MEMBER_BYTES = 4
+
+
+class Single:
+    """One call as it travels, with its outputs."""
+
+    __slots__ = ("kept", "made", "outputs", "spec")
+
+    def __init__(self, spec: TaskSpec, outputs: list[ObjectSpec], kept: bool, made: Site) -> None:
+        self.spec = spec
+        self.outputs = outputs
+        self.kept = kept
+        self.made = made
 
 
 class Members:
@@ -29,7 +42,7 @@ class Members:
         self.made = made
 
 
-def items_of(records: Sequence[Record | Family], bytes_max: int) -> Iterator[Record | Members]:
+def items_of(records: Sequence[Record | Family], bytes_max: int) -> Iterator[Record | Members | Single]:
     """The records, with those of equal calls that follow each other as members of families.
 
     Parameters
@@ -78,7 +91,7 @@ def _told(run: list[TaskRecord]) -> Iterator[Record | Members]:
         yield Members(family, [record.made for record in run])
 
 
-def _parts(family: Family, bytes_max: int) -> Iterator[Members]:
+def _parts(family: Family, bytes_max: int) -> Iterator[Members | Single]:
     """A family in pieces of about so many bytes, each of members that are all kept or all not."""
     template, start = family.template, 0
     for kept, equal in groupby(family.kept):
@@ -90,6 +103,11 @@ def _parts(family: Family, bytes_max: int) -> Iterator[Members]:
                 stop += 1
             number = family.first + start * family.stride
             outputs = template.output_specs(family.session_id, number)
+            if stop == start + 1:
+                spec = template.spec(family.session_id, number, family.args[start])
+                yield Single(spec, outputs, bool(kept), family.made)
+                start = stop
+                continue
             told = m.Family(
                 template.spec(family.session_id, number, b""),
                 outputs,

@@ -1,0 +1,120 @@
+"""Calls one by one: those of a loop, which differ by their arguments only, become one family as they are made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rain.client.building.member import member_of
+from rain.client.building.options import Options
+from rain.client.core.families.family import Family, Template
+from rain.client.functions import call_sites
+from rain.client.functions.function import Payload, function_constant
+from rain.client.functions.parameters import Parameters
+from rain.client.handles import inside
+from rain.client.io_spec import OutputBase
+from rain.common.ids import ID
+from rain.common.spec import ObjectSpec
+from rain.common.task_configs import PyConfig
+
+if TYPE_CHECKING:
+    from rain.client.core.records import ObjectRecord
+    from rain.client.session import Session
+
+
+class LastTemplate:
+    """The template of the last call of a function: the next one has the same, unless anything of it has changed."""
+
+    __slots__ = ("_encode", "_function", "_options", "_outputs", "_payload", "_seed", "_session", "_template")
+
+    def __init__(self) -> None:
+        self._session: Session | None = None
+        self._payload: Payload | None = None
+        self._options: Options | None = None
+        self._outputs: Sequence[OutputBase] | None = None
+        self._encode: list[str | None] | None = None
+        self._function: ObjectRecord | None = None
+        self._seed: int | None = None
+        self._template: Template | None = None
+
+    def of(
+        self,
+        session: Session,
+        payload: Payload,
+        parameters: Parameters,
+        outputs: Sequence[OutputBase],
+        encode: list[str | None],
+        options: Options,
+        plain: bool = False,
+    ) -> Template:
+        """The template of calls with these outputs and options in a session; arguments hold no objects."""
+        own = inside(session)
+        function = own.mirror.functions.get(payload.digest)
+        if (
+            self._template is None
+            or self._session is not session
+            or self._payload is not payload
+            or self._options is not options
+            or self._outputs is not outputs
+            or self._encode is not encode
+            or self._function is not function
+            or self._seed != own.seed
+        ):
+            self._template = template_of(session, payload, parameters, outputs, encode, options, plain)
+            self._session, self._payload, self._options = session, payload, options
+            self._outputs, self._encode, self._seed = outputs, encode, own.seed
+            self._function = own.mirror.functions.get(payload.digest)
+        return self._template
+
+
+def template_of(
+    session: Session,
+    payload: Payload,
+    parameters: Parameters,
+    outputs: Sequence[OutputBase],
+    encode: list[str | None],
+    options: Options,
+    plain: bool,
+) -> Template:
+    """What calls of a function share whose arguments hold no objects."""
+    specs = [
+        ObjectSpec(ID(0, 0), output.label, output.declared_type, output.data_type.value, output.size_hint)
+        for output in outputs
+    ]
+    config = PyConfig(b"", parameters.auto_load, encode, plain=plain, seed=inside(session).seed)
+    return Template(
+        config, specs, options.resources, options.name, options.user, function_constant(session, payload),
+        options.rare, payload.source,
+    )  # fmt: skip
+
+
+def add_call(session: Session, template: Template, args: bytes, kept: bool = False) -> Any:
+    """The task of a call with these pickled arguments: the next member of the family before it, if it is like those.
+
+    Parameters
+    ----------
+    kept : bool
+        Whether its outputs are kept from the call on.
+    """
+    mirror = inside(session).mirror
+    site = call_sites.capture(2)
+    origin = None if call_sites.origin is None else call_sites.origin()
+    records, pending = mirror.records, mirror.pending
+    with records.lock:  # so that it is not submitted in between
+        number = mirror.take_numbers(len(template.outputs) + 1)
+        family: Any = pending[-1] if pending else None
+        if (
+            type(family) is Family
+            and family.template is template
+            and family.made is site
+            and family.end == number
+            and family.origin == origin
+            and not (family.taken or family.listed or family.submitted)
+        ):
+            place = family.append(args)
+        else:
+            family, place = Family(mirror.session_id, number, template, [args], site, origin), 0
+            mirror.add_family(family)
+        if kept:
+            family.keep(place)
+    return member_of(session, family, place)
