@@ -19,7 +19,7 @@ def name_in_use(thing: Any, otherwise: str) -> str:
     """
     for names in _namespaces():
         for name, value in list(names.items()):
-            if value is thing and not name.startswith("_"):
+            if value is thing and not name.startswith("_") and name.isidentifier():  # pytest adds others
                 return str(name)
     return otherwise
 
