@@ -137,6 +137,9 @@ LAZY = {
         "rain.objects.pickling.buffers": {"cloudpickle", "rain.objects.pickling.callables"},
         "rain.objects.pickling.callables": {"cloudpickle"},
     },
+    "Rain itself, for the fixtures only: pytest loads the plugin for any tests": {
+        "rain.pytest_plugin": {"rain"},
+    },
     "an optional library, imported when a value or a file of its kind comes": {
         "rain.client.report.graphviz_export": {"graphviz"},
         "rain.executor.random_numbers": {"numpy"},

@@ -65,7 +65,8 @@ def _run(command: Sequence[str], files: Sequence[str], watch: Callable[[subproce
     before = {name: _version(name) for name in files}
     with tempfile.TemporaryFile() as output:
         try:
-            script = subprocess.Popen(command, stdout=output)
+            # What tasks print unasked comes in another order each time.
+            script = subprocess.Popen(command, stdout=output, env={**os.environ, "RAIN_ECHO": "0"})
         except OSError as error:
             raise RainException(f"{command[0]} cannot be started: {error.strerror}") from None
         try:

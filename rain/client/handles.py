@@ -36,6 +36,8 @@ class Inside:
     surroundings : Surroundings
     encoder : SessionEncoder
     echo : Echo or None
+    echo_wanted : bool or None
+        Whether what tasks print is to be shown; None as long as nothing was said and nothing submitted.
     closing_blocks : int
         Open ``with session:`` blocks.
     at_end : list of callable
@@ -53,6 +55,7 @@ class Inside:
         "closing_blocks",
         "connection",
         "echo",
+        "echo_wanted",
         "encoder",
         "mirror",
         "plain",
@@ -69,6 +72,7 @@ class Inside:
         self.surroundings = surroundings
         self.encoder = encoder
         self.echo: Echo | None = None
+        self.echo_wanted: bool | None = None
         self.closing_blocks = 0
         self.at_end: list[Callable[[], None]] = []
         self.plain: dict[int, tuple[Any, Any]] = {}

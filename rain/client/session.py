@@ -81,11 +81,16 @@ class Session(PlainCalls, StaleResults, SessionViews):
 
     @property
     def echo(self) -> bool:
-        """Whether what tasks print also appears here, while they run; may be set at any time."""
+        """Whether what tasks print also appears here, while they run; may be set at any time.
+
+        Scripts show unasked what the first tasks of a session print (`ECHO_UNASKED_TASKS_MAX`), from the first submit
+        on; notebooks, prompts, libraries and pytest do not.
+        """
         return self._inside.echo is not None and self._inside.echo.every
 
     @echo.setter
     def echo(self, wanted: bool) -> None:
+        self._inside.echo_wanted = bool(wanted)
         if wanted:
             self._echoing(True)
         elif self._inside.echo is not None:
@@ -95,7 +100,7 @@ class Session(PlainCalls, StaleResults, SessionViews):
     def _echoing(self, every: bool) -> None:
         """What all tasks print, or those do that ask for it, appears here."""
         own = self._inside
-        if own.echo is None:
+        if own.echo is None or not own.echo.unlimited():
             self._check_open()
             session_operations.connected(self)
             own.echo = Echo(self, every)

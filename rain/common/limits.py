@@ -208,6 +208,8 @@ ECHO_EVERY_S = 0.2
 """How often a session that echoes asks at most what its tasks have printed."""
 ECHO_BYTES_PER_S = 256 * KIB
 """What a session shows of that at most; of more it shows the ends, and says how much is left out."""
+ECHO_UNASKED_TASKS_MAX = 100
+"""Of so many tasks of a session scripts show unasked what they print."""
 ECHO_FLUSH_S = 1.0
 """How long waiting for tasks may take longer so that what they printed is shown before it returns."""
 ECHO_LINE_CHARS_MAX = 4096

@@ -20,7 +20,7 @@ from rain.client.handles import Handle, as_object, handle_of, held, inside, reco
 from rain.client.operations.fetch import constant_instance, instance, value_here
 from rain.client.operations.operation import Operation
 from rain.client.operations.views import asker
-from rain.client.report.echo import flushed
+from rain.client.report.echo import begin_unasked, flushed
 from rain.client.report.failed_tasks import FailedTasks
 from rain.common.errors import RainException
 from rain.common.state_styles import ends_text
@@ -126,6 +126,7 @@ def _drive(session: Session, operation: CoreOperation[T], whole: bool = False) -
 def submit(session: Session) -> Operation[None]:
     """Send what is new and wait until the server has taken it."""
     core, mirror = connected(session)
+    begin_unasked(session)
     inside(session).connection.warn_of_libraries()
     yield from _drive(session, submits.submit(core, mirror, inside(session).encoder), whole=True)
 
@@ -174,6 +175,7 @@ def _kept_if_new(session: Session, items: Sequence[Item]) -> list[Handle]:
 
 def _ended(session: Session, items: list[Handle]) -> Operation[None]:
     core, mirror = connected(session)
+    begin_unasked(session)
     yield from _drive(session, submits.send(core, mirror, inside(session).encoder), whole=True)
     yield from _drive(session, waits.wait(mirror, [record_of(item) for item in items]))
 

@@ -27,8 +27,16 @@ from rain.client.core.operations import questions
 from rain.client.core.records import TaskRecord
 from rain.client.handles import inside
 from rain.client.operations.operation import Operation, T, block, resolve
+from rain.client.terminal.script import in_script
 from rain.common.errors import RainException
-from rain.common.limits import ECHO_BYTES_PER_S, ECHO_EVERY_S, ECHO_FLUSH_S, ECHO_LINE_CHARS_MAX, OUTPUT_TASKS_MAX
+from rain.common.limits import (
+    ECHO_BYTES_PER_S,
+    ECHO_EVERY_S,
+    ECHO_FLUSH_S,
+    ECHO_LINE_CHARS_MAX,
+    ECHO_UNASKED_TASKS_MAX,
+    OUTPUT_TASKS_MAX,
+)
 from rain.common.protocol.messages import Had, TaskOutput
 from rain.common.states import TaskState
 
@@ -112,15 +120,19 @@ class Echo:
     session : Session
     every : bool
         Whether the output of all tasks is shown, instead of only that of tasks which asked for it.
+    tasks_max : int, optional
+        Of how many tasks at most.
 
     Attributes
     ----------
     every : bool
     """
 
-    def __init__(self, session: Session, every: bool) -> None:
+    def __init__(self, session: Session, every: bool, tasks_max: int | None = None) -> None:
         self._session = session
         self.every = every
+        self._left = tasks_max
+        self._gave = False
         self._late: list[tuple[TaskRecord, bool, int]] = []  # at `widen`: a task, whether it runs, its attempt
         self._condition = threading.Condition()
         self._changed = False
@@ -179,6 +191,11 @@ class Echo:
             self._late = [(record, runs, attempt) for record, runs, attempt in late if runs or record.settled]
             self.every = self._changed = True
             self._condition.notify()
+
+    def unlimited(self) -> bool:
+        """Whether it shows what is printed, from now on of however many tasks."""
+        self._left = None
+        return not self._closed
 
     def close(self) -> None:
         """Show no more."""
@@ -302,6 +319,8 @@ class Echo:
         return self._ask(records[:half]) and self._ask(records[half:])
 
     def _answered(self, record: TaskRecord, output: TaskOutput) -> None:
+        if self._left is not None and self._left <= 0:
+            return  # enough was shown unasked
         last = record in self._settled
         shown = self._settled[record] if last else self._running[record]
         if output.attempt not in (0, shown.attempt):
@@ -315,6 +334,22 @@ class Echo:
         if last:
             del self._settled[record]
             self._done[record.spec.id.id] = _attempt(record)
+            self._count(record)
+
+    def _count(self, record: TaskRecord) -> None:
+        """One more task was shown; after the last of those that are shown unasked there is no more."""
+        if self._left is None or self._closed:
+            return
+        self._left -= 1
+        if self._left > 0:
+            return
+        if self._gave:
+            text = (
+                f"… what more than ECHO_UNASKED_TASKS_MAX ({ECHO_UNASKED_TASKS_MAX}) tasks print is not shown unasked: "
+                "session.echo = True shows all of it\n"
+            )
+            self._give(record, "stderr", text)
+        self.close()
 
     # -- showing --------------------------------------------------------------------------------
 
@@ -354,6 +389,7 @@ class Echo:
             self._give(self._last, "stdout", text)
 
     def _give(self, record: TaskRecord, name: str, text: str) -> None:
+        self._gave = True
         try:
             sink(record, name, text)
         except Exception:  # of the function that shows the text
@@ -366,6 +402,15 @@ def _attempt(record: TaskRecord) -> int:
 
 def _ends(shown: _Shown) -> tuple[int, int]:
     return shown.streams["stdout"].had, shown.streams["stderr"].had
+
+
+def begin_unasked(session: Session) -> None:
+    """A submit begins: a script sees what the session's first tasks print, unless it has said whether it wants to."""
+    own = inside(session)
+    if own.echo_wanted is None:
+        own.echo_wanted = session.client is not None and in_script()
+        if own.echo_wanted and own.echo is None:
+            own.echo = Echo(session, True, ECHO_UNASKED_TASKS_MAX)
 
 
 def echoed(session: Session, operation: Operation[T]) -> Operation[T]:

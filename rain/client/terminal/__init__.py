@@ -1,0 +1,1 @@
+"""Scripts whose user reads their output in a terminal."""
