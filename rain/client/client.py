@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rain.client.core.session_mirror import SessionMirror
 from rain.client.functions.modules import Surroundings
 from rain.client.handles import inside
-from rain.client.local_cluster import LocalCluster
+from rain.client.local_cluster import PRIVATE, LocalCluster
 from rain.client.operations import requests
 from rain.client.operations.connection import Connection
 from rain.client.operations.executors import Executors
@@ -119,7 +119,9 @@ class Client(Executors):
     def local(cls, cpus: int | str | None = None, governors: int = 1, **options: Any) -> Client:
         """A client with a private server and governors on this machine.
 
-        They are child processes that end with the client, or with this process however it dies.
+        They are child processes that end with the client, or with this process however it dies, a notebook's kernel
+        that is restarted too; and so do all sessions. A cluster that stays is started by `rain start`, and joined by
+        ``Client()``: there sessions wait for the next kernel, and those with ``persistent=True`` stay without any.
 
         Parameters
         ----------
@@ -311,8 +313,9 @@ class Client(Executors):
         core = self._connection.core
         state = "" if core.connected else " closed" if core.over_because == "closed" else " lost"
         governors, sessions = core.governor_count, len(core.sessions)
+        private = " (private: it ends with this process)" if self._cluster is not None and not state else ""
         return (
-            f"<Client of {self._address}{state}, {governors} governor{'s' * (governors != 1)}, "
+            f"<Client of {self._address}{private}{state}, {governors} governor{'s' * (governors != 1)}, "
             f"{sessions} session{'s' * (sessions != 1)}>"
         )
 
@@ -417,7 +420,8 @@ class Client(Executors):
             If the server has not answered within `timeout`.
         """
         self._check()
-        return requests.attach(self._connection, self._session, session)
+        advice = "" if self._cluster is None else PRIVATE
+        return requests.attach(self._connection, self._session, session, advice)
 
     attach_async = awaitable(attach)
 

@@ -32,6 +32,13 @@ from rain.processes.memory_folders import chosen_memory, constants_memory, store
 from rain.processes.own_credentials import server_credentials
 from rain.processes.scratch import LOCAL, Scratch
 
+PRIVATE = (
+    "This cluster is private to this process (Client.local): that of an earlier one, an earlier kernel too, ended with "
+    "it, and so did its sessions. `rain start` and Client() leave a cluster running, where sessions wait for the next "
+    "kernel; those with persistent=True stay without any"
+)
+"""What is said where a session is looked for that ended with the process of another private cluster."""
+
 
 class LocalCluster:
     """A server and governors as child processes; ready when made, unless something is to be done meanwhile.

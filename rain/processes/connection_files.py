@@ -26,7 +26,7 @@ from rain.common.errors import RainException, ResourceError
 from rain.common.limits import KIB
 from rain.common.protocol.address import format_address, is_loopback, is_wildcard, parse_address
 from rain.net.auth import KEY_BYTES, Certificate, Credentials
-from rain.processes.private_folders import check_private, runtime_dir
+from rain.processes.private_folders import check_private, runtime_dir, sync
 
 _FILE_BYTES_MAX = 64 * KIB
 KEYS = "connection.json"
@@ -147,14 +147,20 @@ def write(file: ConnectionFile, path: str | os.PathLike[str] | None = None) -> P
 
 
 def write_copy(path: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
-    """Copy a connection file to `target`, a file that no other user can read.
+    """Copy a connection file to `target`, a file that no other user can read, and bring it to the disk.
 
     Raises
     ------
     ResourceError
         If it cannot be written.
     """
-    write(read(path), target)
+    part = f"{os.fspath(target)}.part"
+    try:
+        sync(write(read(path), part))
+        os.replace(part, target)
+        sync(os.path.dirname(target))
+    except OSError as error:
+        raise ResourceError(f"cannot write a copy of the connection file, {target}: {error.strerror}") from None
 
 
 def write_private(path: Path, data: bytes) -> None:

@@ -109,6 +109,20 @@ def journal_folder(name: str, durable: bool) -> Path:
     return made_dir(base) / f"journal-{name}"
 
 
+def sync(path: str | os.PathLike[str]) -> None:
+    """Bring a file, or a folder's names, to the disk.
+
+    Raises
+    ------
+    OSError
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def made_dir(path: str | os.PathLike[str]) -> Path:
     """A folder that the user named, made with its parents if it does not exist (0700).
 

@@ -26,7 +26,8 @@ from rain.common.location import LocalFile, Upload
 from rain.objects.dirtree import remove_tree
 from rain.objects.sink import NEVER_INLINE, FullMark, Sink
 from rain.processes.memory_folders import constants_memory, fast_folder
-from rain.processes.scratch import CONSTANTS, MEMORY_FILES, UPLOADS, Scratch, clean
+from rain.processes.private_folders import sync
+from rain.processes.scratch import CONSTANTS, MARK, MEMORY_FILES, UPLOADS, Scratch, clean
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{8,80}")
 _OWN_NAME = re.compile(rf"(?:{UPLOADS}[a-z0-9_]{{8}}/)?{_NAME.pattern}")
@@ -145,8 +146,8 @@ class ConstantFiles:
                 f"constant {id} was announced with {upload.size} bytes and arrived with {found.st_size}"
             )
         if self._durable:
-            _sync(kept)
-            _sync(os.path.dirname(kept))
+            sync(kept)
+            sync(os.path.dirname(kept))
         os.chmod(kept, 0o400)
         if top == self.folder:
             self._sizes[name] = found.st_size
@@ -189,14 +190,6 @@ class ConstantFiles:
             remove_tree(top)
 
 
-def _sync(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _unlink(path: str) -> None:
     try:
         os.unlink(path)
@@ -223,5 +216,9 @@ def constant_files(
             fast.close()
         raise
     if fast is None:
-        return [disk], ConstantFiles(disk.path, durable=durable)
+        files = ConstantFiles(disk.path, durable=durable)
+        if durable:  # also the names that lead to its files, and whose it is
+            for path in (os.path.join(disk.path, MARK), disk.path, os.path.dirname(disk.path)):
+                sync(path)
+        return [disk], files
     return [fast, disk], ConstantFiles(fast.path, disk.path, bytes_max, durable=durable)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -172,6 +173,23 @@ def test_a_session_that_is_not_persistent_ends_with_its_client(client: Client, t
     until(lambda: not [one for one in client.sessions() if one.name == "long"], "the session ends", 15)
     (governor,) = client.get_server_info()["governors"]
     assert governor["tasks"] == governor["objects"] == []
+
+
+def test_a_private_cluster_says_that_it_ends_with_its_process() -> None:
+    """In its repr, and where a session of an earlier kernel is asked for."""
+    private = r"This cluster is private .*`rain start` and .* persistent=True stay"
+    with Client.local(cpus=1) as client:
+        assert re.fullmatch(r"<Client of \S+ \(private: it ends with this process\), 1 governor, 0 .*>", repr(client))
+        with pytest.raises(RainException, match=rf"no session waits for a client\. {private}"):
+            client.attach()
+        with pytest.raises(RainException, match=rf"there is no persistent session 'long'.* {private}"):
+            client.attach("long")
+        for _ in range(2):
+            client.new_session("twice", persistent=True)
+        with pytest.raises(RainException, match="several sessions") as several:
+            client.attach("twice")
+        assert "private" not in str(several.value)
+    assert "private" not in repr(client)
 
 
 def test_the_session_of_a_kernel_that_died_waits_for_the_next_one(client: Client, tmp_path: Path) -> None:

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import shutil
+import subprocess
+import sys
 import threading
+import time
+import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rain import Client, RainException, SessionException, blob
+from rain import Client, RainException, SessionException, blob, remote
 from rain.common.errors import ResourceError
 from rain.common.protocol.address import parse_address
+from rain.processes import scratch
 from rain.server import shell
+from rain.server.recovery import recorder
 from rain.server.recovery.recorder import Recorder
 from rain.server.shell import Server, ServerOptions
+from tests.support.power import Disk
+from tests.support.processes import Marked
 from tests.support.waiting import GUARD_S, until
+
+MEMORY = Path("/dev/shm")
 
 
 class Place:
@@ -74,6 +86,21 @@ def place(tmp_path: Path) -> Iterator[Place]:
     found.close()
 
 
+@remote
+def made(ctx: Any, ran: str, constant: Any, size: int) -> bytes:
+    with open(ran, "a") as file:
+        file.write(f"{size}\n")
+    assert constant.get_bytes() == b"constant" * 100_000
+    return b"x" * size
+
+
+def governor(place: Place) -> subprocess.Popen[bytes]:
+    """A governor of the server, in a process of its own."""
+    assert place.server is not None
+    words = [sys.executable, "-m", "rain", "governor", place.server.address, "--cpus", "1"]
+    return subprocess.Popen([*words, "--connection-file", place.file])
+
+
 def connected(place: Place) -> Client:
     assert place.server is not None
     return Client(place.server.address, connection_file=place.file)
@@ -124,6 +151,58 @@ def test_a_peer_that_cannot_be_told_something_is_let_go_also_after_a_death(place
         place.do(last_moment)
         place.start()
         until(lambda: not session.active, "it is told that it is over")
+
+
+def test_what_was_acknowledged_survives_a_loss_of_power(
+    marked: Marked, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With `durable`: only what was synced is there, shared memory is empty, and the machine has another boot. Sessions
+    come back with constants and small results; a large one, which lay in memory, is computed again."""
+    (tmp_path / "disk").mkdir()
+    ran, journal = tmp_path / "ran", tmp_path / "disk" / "state" / "journal"
+    disk = Disk(tmp_path / "disk", tmp_path / "synced", monkeypatch)
+    place.options = dataclasses.replace(place.options, journal=str(journal), durable=True)
+    place.start()
+    before = set(MEMORY.iterdir())
+    first = governor(place)
+    with connected(place) as client:
+        session = client.new_session("kept", persistent=True)
+        with session.bind_only():
+            constant = blob(b"constant" * 100_000)
+            small, large = made(str(ran), constant, 1), made(str(ran), constant, 100_000)
+            for kept in (constant, small.output, large.output):
+                kept.keep()
+            session.submit()
+            for task in (small, large):
+                task.wait()
+
+        def power() -> None:
+            assert place.server is not None
+            server: Any = place.server
+            server._recorder.end()  # nothing leaves and nothing is written any more
+            server.close()
+
+        place.do(power)
+        first.kill()
+        first.wait()
+        disk.lose_power()
+        for path in set(MEMORY.iterdir()) - before:
+            shutil.rmtree(path, ignore_errors=True)
+        for path in (Path(place.file), *tmp_path.glob("logs/*")):
+            path.unlink()
+        client.close()
+    machine, _ = scratch._machine()
+    monkeypatch.setattr(scratch, "_machine", lambda: (machine, "another boot"))
+    monkeypatch.setattr(recorder, "time", types.SimpleNamespace(monotonic=lambda: time.monotonic() - 1e6))
+    place.start()
+    second = governor(place)
+    try:
+        with connected(place) as client, client.attach("kept").bind_only() as session:
+            assert [task.output.fetch(timeout=GUARD_S).get_bytes() for task in session.tasks] == [b"x", b"x" * 100_000]
+        assert sorted(ran.read_text().split()) == ["1", "100000", "100000"], "only what lay in memory is made again"
+    finally:
+        second.terminate()
+        second.wait()
 
 
 def test_another_version_brings_sessions_back_and_lets_peers_begin_anew(

@@ -60,11 +60,16 @@ def session_list(connection: Connection) -> Operation[list[SessionSummary]]:
     return info.sessions
 
 
-def attach(connection: Connection, made: Made, wanted: int | str | None) -> Operation[Session]:
-    """Go on with a session that is persistent or waits for a client."""
+def attach(connection: Connection, made: Made, wanted: int | str | None, advice: str = "") -> Operation[Session]:
+    """Go on with a session that is persistent or waits for a client; `advice`: what to say if there is none."""
     if isinstance(wanted, bool) or not isinstance(wanted, int | str | None):
         raise RainException(f"attach() takes a session's number or name, not {wanted!r}")
-    mirror, released = yield from connection.drive(sessions.attach(connection.core, wanted))
+    try:
+        mirror, released = yield from connection.drive(sessions.attach(connection.core, wanted))
+    except RainException as error:
+        if advice and connection.core.connected and not str(error).startswith("several"):
+            raise RainException(f"{error}. {advice}") from None
+        raise
     session: Session = mirror.handle if mirror.handle is not None else made(mirror, Surroundings())
     if released:
         keeps = (

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import NoReturn
 
 from rain.common.errors import ResourceError
-from rain.processes.private_folders import check_private, made_dir
+from rain.processes.private_folders import check_private, made_dir, sync
 from rain.server.journal.format import JournalError, JournalInUse
 
 _NAME = re.compile(r"([0-9]{8,})\.(journal|image|image\.part)")
@@ -56,7 +56,7 @@ def remove_journal(path: str, *others: str) -> None:
     in it."""
     with contextlib.suppress(OSError):
         for name in os.listdir(path):
-            if _NAME.fullmatch(name) or name in (_LOCK, RESTART) or name in others:
+            if _NAME.fullmatch(name) or name in (_LOCK, RESTART) or name.removesuffix(".part") in others:
                 os.unlink(os.path.join(path, name))
         os.rmdir(path)
 
@@ -215,6 +215,13 @@ class Folder:
             os.fsync(file)
         finally:
             os.close(file)
+
+    def sync_name(self) -> None:
+        """Bring the folder's own name, and that of the folder that it is in, to the disk."""
+        above = os.path.dirname(self.path)
+        for path in (above, os.path.dirname(above)):
+            with contextlib.suppress(PermissionError):  # another user's, which was there before
+                sync(path)
 
     def sync(self) -> None:
         """Bring names that were made or changed to the disk."""

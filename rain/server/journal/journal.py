@@ -78,6 +78,8 @@ class Journal:
         self._fingerprint = fingerprint
         self._durable = durable
         self._folder = Folder(path)
+        if durable:
+            self._folder.sync_name()
         self._segment: SegmentWriter | None = None
         self._snapshot: Snapshot | None = None
         try:
