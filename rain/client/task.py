@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Generator, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -81,11 +80,8 @@ class Task(TaskValue[R], of=TaskRecord):
     ...     doubled = Double([blob(b"2")], ["result"])
     """
 
-    __slots__ = ("_handles", "_inputs", "_outputs")
+    __slots__ = ()
     TASK_TYPE: ClassVar[str | None] = None
-    _inputs: LabeledList[DataObject] | None
-    _outputs: LabeledList[DataObject] | None
-    _handles: tuple[DataObject, ...] | None
 
     def __init__(
         self,
@@ -169,14 +165,6 @@ class Task(TaskValue[R], of=TaskRecord):
         record = new_task(session, task_type, config, inputs, outputs, name, options, function)
         self._attach(session, record)
         inside(session).mirror.add_task(record)
-
-    def _attach(self, session: Session, record: TaskRecord) -> None:
-        self._be(session, record)
-        record.handle = weakref.ref(self)
-
-    def _be(self, session: Session, record: TaskRecord | None) -> None:
-        super()._be(session, record)
-        self._inputs = self._outputs = self._handles = None
 
     # -- what it is -----------------------------------------------------------------------------
 

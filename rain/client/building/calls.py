@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from rain.client.building.member import member_of
+from rain.client.building.member import member_of, new_member
 from rain.client.building.options import Options
 from rain.client.core.families.family import Family, Template
 from rain.client.functions import call_sites
@@ -117,4 +117,5 @@ def add_call(session: Session, template: Template, args: bytes, kept: bool = Fal
             mirror.add_family(family)
         if kept:
             family.keep(place)
-    return member_of(session, family, place)
+        new = place not in family.taken
+    return new_member(session, family, place) if new else member_of(session, family, place)

@@ -10,7 +10,9 @@ from rain.client.handles import Handle, handle_of, inside
 
 if TYPE_CHECKING:
     from rain.client.core.families.family import Family
+    from rain.client.data import DataObject
     from rain.client.session import Session
+    from rain.common.labeled_list import LabeledList
 
 
 def member_of(session: Session, family: Family, place: int) -> Any:
@@ -18,13 +20,21 @@ def member_of(session: Session, family: Family, place: int) -> Any:
     return cast("type[MemberHandle]", Handle._kinds[TaskRecord])._of(session, family, place)
 
 
+def new_member(session: Session, family: Family, place: int) -> Any:
+    """The task that users hold for a member of a family that nobody has seen yet."""
+    return cast("type[MemberHandle]", Handle._kinds[TaskRecord])._new(session, family, place)
+
+
 class MemberHandle(Handle):
     """Points to the record of a task, or to a member of a family that has none."""
 
-    __slots__ = ("__weakref__", "_family", "_known", "_place")
+    __slots__ = ("__weakref__", "_family", "_handles", "_inputs", "_known", "_outputs", "_place")
     _family: Family | None
     _known: TaskRecord | None
     _place: int
+    _inputs: LabeledList[DataObject] | None
+    _outputs: LabeledList[DataObject] | None
+    _handles: tuple[DataObject, ...] | None
 
     @classmethod
     def _of(cls, session: Session, family: Family, place: int) -> Self:
@@ -36,23 +46,29 @@ class MemberHandle(Handle):
         if place in family.taken:
             found: Self = handle_of(session, family.taken[place])
             return found
+        return cls._new(session, family, place)
+
+    @classmethod
+    def _new(cls, session: Session, family: Family, place: int) -> Self:
+        """The handle of a member that has none."""
         task = cls.__new__(cls)
-        task._be(session, None)
+        task._session = session
+        task._known = task._inputs = task._outputs = task._handles = None
         task._family = family
         task._place = place
         family.handles[place] = weakref.ref(task)
         return task
 
-    def _be(self, session: Session, record: TaskRecord | None) -> None:
-        """Be a handle of `record`."""
+    def _attach(self, session: Session, record: TaskRecord) -> None:
         self._session = session
         self._known = record
-        self._family = None
+        self._inputs = self._outputs = self._handles = None
+        record.handle = weakref.ref(self)
+        self._family = family = record.family
         self._place = 0
-        if record is not None and record.family is not None:
-            self._family = family = record.family
+        if family is not None:
             self._place = (record.spec.id.id - family.first) // family.stride
-            family.handles[self._place] = weakref.ref(self)
+            family.handles[self._place] = record.handle
 
     @property
     def _record(self) -> TaskRecord:

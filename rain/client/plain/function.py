@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from rain.client.active_session import get_active_session
+from rain.client.building.calls import LastTemplate, add_call
 from rain.client.building.options import NAMES, Options
 from rain.client.data import DataObject
 from rain.client.functions.annotations import evaluated
-from rain.client.functions.arguments import pack
+from rain.client.functions.arguments import pack, plain_pickle
 from rain.client.functions.function import Source, function_constant
 from rain.client.functions.function_snapshot import HoldsFunction
 from rain.client.functions.local_call import call
@@ -75,6 +76,7 @@ class PlainFunction(HoldsFunction, Generic[P, R]):
         self._called = called
         self._encode = check_content_type(encode)
         self._source = Source(called.function)
+        self._last = LastTemplate()
         self._parameters = Parameters(called.function, called.name, evaluated(called.function), (), True, False)
         self._results = Results(f"function {called.name}", Output(RESULT), self._encode)
         self._options = Options({"name": called.name, **options}, f"function {called.name}", task)
@@ -114,6 +116,7 @@ class PlainFunction(HoldsFunction, Generic[P, R]):
         other = type(self).__new__(type(self))
         other.__dict__.update(self.__dict__)
         other.__dict__.update(attributes)
+        other._last = LastTemplate()
         return other
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
@@ -172,6 +175,11 @@ class PlainFunction(HoldsFunction, Generic[P, R]):
                 raise _with_cure(error, called, kwargs) from None
         session._check_open()
         payload = self._source.payload(session)
+        data = None if payload.objects else plain_pickle(args, kwargs)
+        if data is not None:
+            results = self._results
+            template = self._last.of(session, payload, parameters, results.outputs, results.encode, self._options, True)
+            return cast("Task[R]", add_call(session, template, data, kept=True))
         config, objects = pack(parameters, args, kwargs, session, self._results.encode)
         config.plain = True
         config.seed = inside(session).seed
