@@ -95,6 +95,8 @@ def _spread(state: State, cause: Task, to: TaskState, error: TaskError, kind: st
                 continue
             fail_object(state, obj)
             for task in obj.waiting():
+                if not task.unsettled:
+                    continue  # it was to run again for one before it alone, and is finished as before
                 count += 1
                 quoted = text if count <= DEPENDENTS_WITH_TEXT_MAX else short
                 message = (

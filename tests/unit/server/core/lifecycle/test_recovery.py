@@ -327,3 +327,21 @@ def test_nothing_is_sent_for_those_that_have_gone() -> None:
     rig.turn()
     assert not rig.told("g1", m.Assign)
     assert rig.discarded == ["upload-1"]
+
+
+def test_what_is_made_again_only_for_a_task_that_is_cancelled_stays_finished() -> None:
+    """The last task is told first that its input does not come. With it nothing needs the second any more, which was to
+    run again for it alone: that is finished as before, and depends on nothing."""
+    rig = Rig()
+    rig.governor("g1", cpus=2)
+    first, second, _slow, last = rig.graph("first -> second -> last; first -> last; slow -> last")
+    rig.turn()
+    rig.finish(first, large=True)
+    rig.turn()
+    rig.finish(second, large=True)
+    rig.turn()
+    rig.gone("g1")
+    assert [rig.state(task) for task in (first, second, last)] == ["ready", "waiting", "waiting"]
+    rig.ask(m.Cancel, rig.session, [first.id])
+    rig.turn()
+    assert [rig.state(task) for task in (first, second, last)] == ["cancelled", "finished", "cancelled"]
