@@ -10,9 +10,14 @@ from typing import Any
 import msgspec
 
 from rain.common.protocol.channel import Channel
+from rain.common.spec import TaskInfo
 from rain.server.core.state import State
 
-PLAIN = (int, float, str, bytes, bool, type(None), type, Enum, types.FunctionType, types.BuiltinFunctionType, bytearray)
+PLAIN = (
+    *(int, float, str, bytes, bool, type(None), type, Enum, types.FunctionType, types.BuiltinFunctionType, bytearray),
+    TaskInfo,
+)
+"""What is compared as a value. Infos may have in common what they consist of, as nothing changes that."""
 UNIMPORTANT = {"out", "_decoder"}
 """Effects of the present step, which are taken after it; how messages are read."""
 PACKET = msgspec.msgpack.Decoder(tuple[int, int, list[msgspec.Raw]])

@@ -284,6 +284,15 @@ def _cut_history(session: Session) -> None:
                 session.orphans.add(obj.id[1])
 
 
+def leave_unmade(state: State, task: Task) -> None:
+    """Lost outputs of a finished task are not made again."""
+    for obj in task.outputs:
+        if obj.state is OBJ_UNFINISHED:
+            drop_replicas(state, obj)
+            state.set_object(obj, OBJ_FINISHED)
+            state.set_object(obj, OBJ_REMOVED)
+
+
 def abandon(state: State, task: Task) -> None:
     """Do not make lost outputs again that are not wanted any more, if that has not begun."""
     stack = [task]
@@ -295,11 +304,7 @@ def abandon(state: State, task: Task) -> None:
             continue
         leave_queue(state, task)
         state.set_task(task, FINISHED)
-        for obj in task.outputs:
-            if obj.state is OBJ_UNFINISHED:
-                drop_replicas(state, obj)
-                state.set_object(obj, OBJ_FINISHED)
-                state.set_object(obj, OBJ_REMOVED)
+        leave_unmade(state, task)
         retain_or_release(state, task)
         for obj in task.inputs:
             obj.needs -= 1

@@ -22,7 +22,17 @@ from rain.server.core.lifecycle.settle import (
     withdraw,
     withdraw_followers,
 )
-from rain.server.core.objects import drop_refused, drop_replicas, fail_object, leave_queue, make_ready, used_at, wanted
+from rain.server.core.objects import (
+    drop_refused,
+    drop_replicas,
+    fail_object,
+    leave_queue,
+    leave_unmade,
+    make_ready,
+    review,
+    used_at,
+    wanted,
+)
 from rain.server.core.reporting.output import attempt_ended
 from rain.server.core.state import State
 from rain.server.records.absence import Absence
@@ -61,6 +71,10 @@ def remake(state: State, task: Task, delay: float = 0.0) -> None:
     while stack:
         task = stack.pop()
         if task.state is not FINISHED:
+            continue
+        if not any(obj.state is OBJ_UNFINISHED and wanted(obj) for obj in task.outputs):
+            leave_unmade(state, task)  # what needed them has failed meanwhile: another of its inputs cannot be made
+            review(state, task)
             continue
         task.retention = RECOMPUTING
         missing = _take_inputs_again(state, task, True)

@@ -345,3 +345,16 @@ def test_what_is_made_again_only_for_a_task_that_is_cancelled_stays_finished() -
     rig.ask(m.Cancel, rig.session, [first.id])
     rig.turn()
     assert [rig.state(task) for task in (first, second, last)] == ["cancelled", "finished", "cancelled"]
+
+
+def test_an_input_is_not_made_again_beside_one_that_cannot_be() -> None:
+    rig = Rig()
+    rig.governor("g1", cpus=2)
+    calm, risky, last = rig.graph("calm -> last; risky[rerun='never'] -> last", keep="last")
+    rig.turn()
+    rig.finish(calm, risky, large=True)
+    rig.turn()
+    rig.finish(last, large=True)
+    rig.turn()
+    rig.gone("g1")
+    assert [rig.state(task) for task in (calm, risky, last)] == ["finished", "failed", "failed"]
