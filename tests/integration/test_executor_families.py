@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import sys
 import time
@@ -11,6 +12,8 @@ from typing import Any
 import cloudpickle
 
 from rain.common.ids import ID
+from rain.common.limits import INLINE_BYTES_MAX
+from rain.common.location import LocalFile
 from rain.common.protocol.messages import ExecutorFamily
 from rain.objects.content_types.codecs import decode_value
 from tests.integration.executors_rig import Rig, with_rig
@@ -167,6 +170,22 @@ async def test_the_tail_of_a_range_is_given_back(rig: Rig) -> None:
     open(path, "w").close()
     await rig.until(lambda: (1, ids(family)[1]) in rig.results)
     assert (1, ids(family)[2]) not in rig.results
+
+
+@with_rig
+async def test_what_is_just_too_large_to_travel_is_a_file(rig: Rig) -> None:
+    def text(ctx, size):
+        return b"x" * size
+
+    rig.start()
+    sizes = range(INLINE_BYTES_MAX - 40, INLINE_BYTES_MAX + 4)
+    family = rig.family(text, sizes)
+    rig.executors.run(1, [], [family])
+    for size, result in zip(sizes, await ended(rig, family), strict=True):
+        location = result.outputs[0].location
+        assert isinstance(location, LocalFile) == (len(pickle.dumps(b"x" * size)) > INLINE_BYTES_MAX)
+    result = await rig.run(text, INLINE_BYTES_MAX - 1, encode="pickle")
+    assert isinstance(result.outputs[0].location, LocalFile)
 
 
 @with_rig

@@ -14,6 +14,7 @@ from rain.common.attributes import check_user
 from rain.common.errors import RainException
 from rain.common.formatting import shorten
 from rain.common.ids import ID
+from rain.common.limits import INLINE_BYTES_MAX
 from rain.common.location import Inline
 from rain.common.protocol.messages import (
     Damage,
@@ -25,7 +26,7 @@ from rain.common.protocol.messages import (
     OutputResult,
     TaskResult,
 )
-from rain.common.spec import TaskError
+from rain.common.spec import ObjectInfo, TaskError
 from rain.common.task_configs import FunctionPayload, decode_function
 from rain.executor.context import Context, executor_task
 from rain.executor.progress import Teller
@@ -223,10 +224,14 @@ class PythonTasks:
             if told.error is not None:
                 raise Misuse(str(told.error))
         plain = type(task) is Member and not (attempt.debug or attempt.user)
-        if plain and call.infos and not staging.used:
+        if call.infos and not staging.used:
             data = small_pickle(value)
-            if data is not None:
-                return attempt.plain([data], [checksum(data)], call.infos)
+            if data is not None and len(data) <= INLINE_BYTES_MAX:
+                if plain:
+                    return attempt.plain([data], [checksum(data)], call.infos)
+                info = call.infos[0]
+                known = ObjectInfo(size=len(data), content_type=info.content_type, encoded=True)
+                return [OutputResult(task.outputs[0].id, known, Inline(data, checksum(data)))]
         config = call.config
         outputs = ReturnValues(function.name, task.outputs, config.encode, call.inputs, staging, config.plain).take(
             value
