@@ -194,14 +194,15 @@ def as_object(item: Any, of: str) -> DataObject:
         return held(item)[0]
     if isinstance(item, str | bytes | bytearray | memoryview):
         raise RainException(
-            f"{of} is {type(item).__name__} ({_short(item)}); wrap it as blob(...) to make it a data object"
+            f"{of} is {type(item).__name__} ({short(item)}); wrap it as blob(...) to make it a data object"
         )
     raise RainException(
-        f"{of} is a data object or a task with one output, not {type(item).__name__} ({_short(item)}); "
+        f"{of} is a data object or a task with one output, not {type(item).__name__} ({short(item)}); "
         "values become objects by blob(...) or pickled(...)"
     )
 
 
-def _short(item: Any) -> str:
+def short(item: Any) -> str:
+    """The beginning of an item's repr, for texts."""
     text = repr(item)
     return text if len(text) <= 60 else text[:57] + "..."

@@ -22,6 +22,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from rain.client.core.change_feed import ChangeFeed
+from rain.client.core.families.family import Family
 from rain.client.core.operations import submits
 from rain.client.core.records import Record, TaskRecord
 from rain.client.core.requests import Request
@@ -287,11 +288,13 @@ class Dispatcher:
         with self.lock:
             if not self._mirror.pending:
                 return
-            for record in self._mirror.pending:
+            for record in list(self._mirror.pending):
                 # Tasks that users made in this session are their arguments, now or later.
-                if isinstance(record, TaskRecord) and record.spec.id.id not in self._futures:
+                if isinstance(record, Family):
+                    record.keep_held()
+                elif isinstance(record, TaskRecord) and record.spec.id.id not in self._futures:
                     for output in record.outputs:
-                        output.kept = output.kept or output.handle() is not None
+                        output.kept = output.kept or (output.handle is not None and output.handle() is not None)
             try:
                 self._connection.check(self._mirror)
                 operation = submits.send(self._connection.core, self._mirror, self._encoder)

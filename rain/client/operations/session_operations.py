@@ -16,7 +16,7 @@ from rain.client.core.session_mirror import SessionMirror
 from rain.client.core.waiting import Operation as CoreOperation
 from rain.client.functions.call_sites import warn
 from rain.client.functions.renewal import present_functions
-from rain.client.handles import Handle, as_object, handle_of, held, inside, record_of, session_of
+from rain.client.handles import Handle, as_object, handle_of, held, inside, record_of, session_of, short
 from rain.client.operations.fetch import constant_instance, instance, value_here
 from rain.client.operations.operation import Operation
 from rain.client.operations.views import asker
@@ -54,10 +54,12 @@ def checked(items: Any) -> list[Handle]:
     try:
         found = list(items)
     except TypeError:
-        raise RainException(f"tasks and data objects are expected, not {type(items).__name__} ({items!r})") from None
+        raise RainException(
+            f"tasks and data objects are expected, not {type(items).__name__} ({short(items)})"
+        ) from None
     for item in found:
         if not isinstance(item, Handle):
-            raise RainException(f"tasks and data objects are expected, not {type(item).__name__} ({item!r})")
+            raise RainException(f"tasks and data objects are expected, not {type(item).__name__} ({short(item)})")
     return found
 
 

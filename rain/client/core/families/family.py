@@ -184,6 +184,12 @@ class Family:
             for output in record.outputs:
                 output.kept = True
 
+    def keep_held(self) -> None:
+        """Keep the outputs of the members that have handles; before it is submitted."""
+        for place, handle in list(self.handles.items()):
+            if handle() is not None:
+                self.keep(place)
+
     # -- submit and news ------------------------------------------------------------------------
 
     def submitting(self) -> None:
