@@ -115,6 +115,7 @@ class Conversation:
         self._unacked_bytes = 0
         self._wrote = False
         self._held = False  # something waits for `commit`
+        self._told = 0  # as many messages of the peer's are known to be written down
         self._bounded = True
         self._freed_bytes = 0
         self._silence_s: float | None = None
@@ -183,6 +184,7 @@ class Conversation:
         if self._held or not self.commit():
             self._held = True
             return
+        self._told = self._channel.received
         self._wrote = True
         link.write(encode_prefix(packet))
 
@@ -201,6 +203,7 @@ class Conversation:
     def _acknowledge(self, link: Link) -> None:
         if self._held or not self.commit():
             return
+        self._told = self._channel.received
         self._unacked_bytes = 0
         self._wrote = True
         link.write(encode_prefix(self._channel.acknowledge()))
@@ -283,6 +286,8 @@ class Conversation:
             return
         if link.idle and (not self._wrote or self._channel.ack_wanted):
             self._acknowledge(link)
+            if not self._wrote:  # it may not: the peer is to see that this side lives all the same
+                link.write(encode_prefix(self._channel.sign_of_life(self._told)))
         self._wrote = False
         self._next_beat(self._beat)
 

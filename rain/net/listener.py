@@ -322,8 +322,9 @@ class Listener:
                 link.abort()
                 known._give_up("broken", f"an internal error, see the log: {type(error).__name__}: {error}")
                 return
-        if not self.commit():  # what the peer is told now must not be forgotten; it dials again, or is given up
-            link.abort()
+        if not self.commit():  # what the peer is told now must not be forgotten
+            # Unanswered it counts as a server that does not run, for which peers wait longer than for one out of reach.
+            self._loop.call_later(2 * self.deadlines.handshake_s, link.abort)
             if new and not known.ended:
                 known._wait("the server's journal could not be written")
             return

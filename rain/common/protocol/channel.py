@@ -151,6 +151,10 @@ class Channel(Generic[M]):
         self._since_ack = 0
         return encode((0, self.received, ()))
 
+    def sign_of_life(self, told: int) -> bytes:
+        """As `acknowledge`, with what the peer was `told` before: nothing new may be said."""
+        return encode((0, told, ()))
+
     def memory(self) -> tuple[int, int, int, list[tuple[int, bytes]]]:
         """All that was said and had, for `remember`."""
         return self._sent, self.acked, self.received, list(self._kept)

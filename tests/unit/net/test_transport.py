@@ -13,6 +13,7 @@ import pytest
 from rain.common.errors import ProtocolError
 from rain.common.ids import ID
 from rain.common.limits import ACK_EVERY_FRAMES, BATCH_BYTES_TARGET, CHUNK_BYTES
+from rain.common.protocol.channel import Channel
 from rain.common.protocol.framing import FrameDecoder, encode_prefix
 from rain.common.protocol.messages import ClientToServer, DataEnd, DataGet, Goodbye, Keep, Message
 from rain.net.conversation import Conversation
@@ -126,6 +127,32 @@ def test_a_bare_acknowledgement_after_many_packets_and_none_before():
         assert len(messages) == ACK_EVERY_FRAMES
         other._arrived(wire.written[0])
         assert other.backlog_bytes == 0
+
+    asyncio.run(scenario())
+
+
+def test_a_side_that_may_say_nothing_new_shows_that_it_lives():
+    """While what happened cannot be written down, heartbeats tell again what was told; then all of it leaves."""
+
+    async def scenario() -> None:
+        conversation, wire, messages, _ = side()
+        theirs: Channel[Any] = Channel(Word)
+        conversation._arrived(encode_prefix(theirs.send([Word(1)])))
+        conversation._beat()
+        assert wire.packets() == [[0, 1, []]]
+        conversation.commit = lambda: False
+        conversation._arrived(encode_prefix(theirs.send([Word(2)])))
+        conversation.send(Word(3))
+        await turn()
+        conversation._beat()
+        conversation._beat()
+        assert wire.packets()[1:] == [[0, 1, []], [0, 1, []]], "what is not written down is not acknowledged"
+        conversation.commit = lambda: True
+        conversation.release()
+        conversation._beat()
+        assert [packet[:2] for packet in wire.packets()[3:]] == [[1, 2]]
+        assert len(messages) == 2
+        conversation.close()
 
     asyncio.run(scenario())
 
@@ -342,16 +369,16 @@ def test_nothing_leaves_before_the_commit_and_all_of_it_once_it_may():
         conversation.send(Word(2))
         conversation._beat()
         await turn()
-        assert wire.written == []
+        assert wire.packets() == [[0, 0, []]], "a heartbeat, with what was told before"
         assert commits[0] >= 1
         conversation.release()
-        assert wire.written == []
+        assert len(wire.written) == 1
         room[0] = True
         conversation.release()
         conversation.send(Word(3))
         await turn()
         assert [message[1] for packet in wire.packets() for message in packet[2]] == [1, 2, 3]
-        assert wire.packets()[0][1] == 1, "what came is acknowledged now"
+        assert wire.packets()[1][1] == 1, "what came is acknowledged now"
 
     asyncio.run(scenario())
 
