@@ -45,6 +45,33 @@ def test_new_tasks_compute_with_new_code_and_new_inputs(shell: Shell) -> None:
     assert shell.cell("print(told.renewed.output.fetch().load(), first.renewed.fetch().load())") == "[14, 56, 14] 14\n"
 
 
+def test_plain_functions_of_cells_are_edited_and_run_again(shell: Shell) -> None:
+    shell.cell(
+        """
+        import dataclasses, rain
+
+        @dataclasses.dataclass
+        class Part:
+            n: int
+
+        @rain.task
+        def made(n):
+            return Part(n)
+        """
+    )
+    shell.cell("def doubled(part):\n    return Part(2 * part.n)")
+    shell.cell("first = made(4); second = session.call(doubled, first); found = second.result()")
+    assert shell.cell("print(found, type(found) is Part, session.stale)") == "Part(n=8) True []\n"
+    shell.cell("@rain.task\ndef made(n):\n    return Part(n)  # unchanged")
+    assert shell.cell("print(session.stale)") == "[]\n"
+    shell.cell("def doubled(part):\n    return Part(3 * part.n)")
+    assert "doubled" in shell.cell("again = session.rerun_stale()")
+    assert shell.cell("print(second.renewed.result(), second.result())") == "Part(n=12) Part(n=8)\n"
+    shell.cell("@rain.task\ndef made(n):\n    return Part(n + 1)")
+    assert "made, doubled" in shell.cell("again = session.rerun_stale()")
+    assert shell.cell("print(second.renewed.result())") == "Part(n=15)\n"
+
+
 def test_magics_make_functions_that_can_be_edited_too(shell: Shell) -> None:
     pytest.importorskip("IPython")
     import rain.notebook.magics as magics

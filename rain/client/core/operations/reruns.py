@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from rain.client.core.operations.submits import Encoder, check, in_order, replied_to
 from rain.client.core.records import ObjectRecord, Record, TaskRecord
 from rain.client.core.requests import Request, ask_in_pieces
@@ -384,14 +386,12 @@ def _moved_config(config: PyConfig, moved: dict[ID, ID]) -> PyConfig:
 
     named = {ID(*old): moved.get(ID(*new), ID(*new)) for old, new in config.stand_ins}
     named.update({old: new for old, new in moved.items() if old not in named})
-    return PyConfig(
-        config.args,
-        config.load if isinstance(config.load, bool) else [pair(item) for item in config.load],
-        config.encode,
-        [(*pair((session, number)), name) for session, number, name in config.types],
-        config.sources,
-        [pair(item) for item in config.read_only],
-        [((old.session_id, old.id), (new.session_id, new.id)) for old, new in named.items()],
+    return msgspec.structs.replace(
+        config,
+        load=config.load if isinstance(config.load, bool) else [pair(item) for item in config.load],
+        types=[(*pair((session, number)), name) for session, number, name in config.types],
+        read_only=[pair(item) for item in config.read_only],
+        stand_ins=[((old.session_id, old.id), (new.session_id, new.id)) for old, new in named.items()],
     )
 
 
