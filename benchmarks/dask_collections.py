@@ -80,7 +80,9 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", help="all if none is given")
     parser.add_argument("--repeat", type=int, default=5)
     options = parser.parse_args()
+    tasks = {"dataframe.shuffle.method": "tasks", "array.rechunk.method": "tasks"}  # else for Dask's own workers only
     with (
+        dask.config.set(tasks),
         rain.Client.local(cpus=2),
         LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
         DaskClient(cluster) as client,

@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 
 from dask import order
 from dask._task_spec import Alias, DataNode, GraphNode, Task, TaskRef, convert_legacy_graph, cull
-from dask.utils import ensure_dict
+from dask.utils import ensure_dict, key_split
 
 from rain.common.errors import RainException
 
+_BETWEEN_WORKERS = frozenset({"shuffle-transfer", "shuffle-p2p", "rechunk-transfer", "rechunk-p2p"})
 _NAMES_MAX = 10
 """Names of names that are looked at."""
 
@@ -56,7 +57,8 @@ class Prepared:
     KeyError
         If a key is not in the graph.
     RainException
-        If it stores into an array in the memory of this process, which tasks do not reach.
+        If it stores into an array in the memory of this process, which tasks do not reach, or was made for workers of
+        Dask's own.
     """
 
     def __init__(self, graph: Any, keys: Sequence[Any], fuse: bool) -> None:
@@ -70,6 +72,7 @@ class Prepared:
         self.data = {key: node.value for key, node in nodes.items() if isinstance(node, DataNode)}
         self.aliases = {key: _last(nodes, key) for key, node in nodes.items() if isinstance(node, Alias)}
         _refuse_lost_writes(nodes)
+        _refuse_peers(nodes)
         rank = order.order(nodes)
         calls = [key for key in sorted(nodes, key=rank.__getitem__) if not isinstance(nodes[key], Alias | DataNode)]
         self.chains: dict[Any, Chain] = {}
@@ -126,6 +129,16 @@ def _refuse_lost_writes(nodes: Mapping[Any, GraphNode]) -> None:
                     f"dask.array.store() would write into a {type(target).__name__} in the memory of this process, "
                     "which tasks do not reach: take compute(), or a target on disk that all governors see (zarr, HDF5)"
                 )
+
+
+def _refuse_peers(nodes: Mapping[Any, GraphNode]) -> None:
+    """Refuse graphs whose nodes talk to each other, as Dask makes them where a client of its own is open."""
+    if any(key_split(key) in _BETWEEN_WORKERS for key in nodes):
+        raise RainException(
+            "this graph moves data between Dask's own workers, because a client of dask.distributed is open here: "
+            'close it, or make the graph with dask.config.set({"dataframe.shuffle.method": "tasks", '
+            '"array.rechunk.method": "tasks"})'
+        )
 
 
 def _targets(node: Any, known: Mapping[Any, Any]) -> Iterator[Any]:

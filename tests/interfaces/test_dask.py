@@ -145,6 +145,17 @@ def test_what_would_be_written_to_memory_is_refused(tmp_path: Path) -> None:
     assert da.from_zarr(tmp_path / "x.zarr").sum().compute() == 4950
 
 
+def test_a_graph_for_workers_of_dasks_own_is_refused() -> None:
+    with pytest.raises(RainException, match=r"dataframe\.shuffle\.method"):
+        rain.dask_get(
+            {
+                ("shuffle-transfer-0123456789abcdef0123456789abcdef", 0): (double, 1),
+                "x": ("shuffle-transfer-0123456789abcdef0123456789abcdef", 0),
+            },
+            "x",
+        )
+
+
 # -- failures --------------------------------------------------------------------------------------
 
 
