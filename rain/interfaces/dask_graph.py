@@ -13,6 +13,7 @@ from dask.utils import ensure_dict, key_split
 from rain.common.errors import RainException
 
 _BETWEEN_WORKERS = frozenset({"shuffle-transfer", "shuffle-p2p", "rechunk-transfer", "rechunk-p2p"})
+_STORES = frozenset({"load_store_chunk", "store_chunk"})
 _NAMES_MAX = 10
 """Names of names that are looked at."""
 
@@ -144,7 +145,7 @@ def _refuse_peers(nodes: Mapping[Any, GraphNode]) -> None:
 def _targets(node: Any, known: Mapping[Any, Any]) -> Iterator[Any]:
     """What nodes store into; `known` is what stands for names."""
     name = getattr(node.func, "__name__", "") if isinstance(node, Task) else ""
-    if name == "load_store_chunk" and len(node.args) > 1:
+    if name in _STORES and len(node.args) > 1:
         target = node.args[1]
         for _ in range(_NAMES_MAX):
             if isinstance(target, TaskRef | Alias):
