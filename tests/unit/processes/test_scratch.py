@@ -18,6 +18,7 @@ import pytest
 
 from rain.processes import scratch as module
 from rain.processes.scratch import GOVERNOR, MARK, Scratch, clean, name_others, remove_left
+from tests.support.waiting import GUARD_S, until
 
 LEAVE = """
 import os, sys
@@ -249,3 +250,35 @@ def test_what_cannot_be_marked_is_not_made(tmp_path: Path, monkeypatch: pytest.M
         Scratch(str(tmp_path), GOVERNOR)
     assert os.listdir(tmp_path) == []
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+AWAITING = """
+import os, sys
+from rain.processes.scratch import STORE, Scratch
+made = Scratch(sys.argv[1], STORE)
+made.await_heir(float(sys.argv[2]))
+print(made.path, flush=True)
+os.kill(os.getpid(), 9)
+"""
+LEAVING = """
+import sys
+from rain.processes.keeper import Folders, remove_later
+folders = Folders()
+folders._left[sys.argv[1]] = None
+print(folders.remove(heirs=True), folders.awaited(), flush=True)
+remove_later(folders)
+"""
+
+
+def test_what_waits_for_an_heir_is_left_to_a_keeper(tmp_path: Path) -> None:
+    """The process that learned of the death need not stay for it."""
+    ended = subprocess.run([sys.executable, "-c", AWAITING, str(tmp_path), "60"], capture_output=True, text=True)
+    path = ended.stdout.strip()
+    with module.inherit(path) as held:
+        assert held == path
+        with module.inherit(path) as second:
+            assert second is None, "two have it"
+    leaving = subprocess.run([sys.executable, "-c", LEAVING, path], capture_output=True, text=True, timeout=GUARD_S)
+    assert leaving.stdout == "False True\n"
+    os.utime(os.path.join(path, MARK), (0, 0))
+    until(lambda: not os.path.exists(path))
