@@ -27,6 +27,10 @@ class TaskList(list["Task[Any]"]):
     _family: Family | None
     _session: Session
 
+    def __init__(self, *items: Any) -> None:
+        super().__init__(*items)
+        self._family = None
+
     @classmethod
     def _of(cls, session: Session, family: Family) -> TaskList:
         made = cls()

@@ -369,6 +369,7 @@ def test_keeping_members_of_a_submitted_map_asks_the_server(session: Session, li
 def test_maps_are_lists_of_their_own_kind(session: Session) -> None:
     assert type(double.map([1, 2])) is TaskList
     assert double.map([]) == []
+    assert TaskList([1, 2]) == [1, 2]
     assert type(pickle.loads(pickle.dumps([1])) + double.map([1])) is list
 
 
