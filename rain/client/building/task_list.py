@@ -99,12 +99,12 @@ class TaskList(list["Task[Any]"]):
 
 
 def families_of(session: Session, items: Any) -> list[Family] | None:
-    """The families of which these tasks of a session are all members, each of them once, none of which has a record;
-    None if they are anything else."""
+    """The families of which these tasks of a session are all members, each of them once; None if they are anything
+    else."""
     if isinstance(items, TaskList):
         whole = items._whole()
         if whole is not None:
-            return [whole[1]] if whole[0] is session and not whole[1].taken else None
+            return [whole[1]] if whole[0] is session else None
     if not isinstance(items, list | tuple):
         return None
     found: dict[Family, set[int]] = {}
@@ -112,7 +112,7 @@ def families_of(session: Session, items: Any) -> list[Family] | None:
         if not isinstance(item, MemberHandle) or item._session is not session:
             return None
         family = item._family
-        if family is None or family.taken:
+        if family is None:
             return None
         places = found.get(family)
         if places is None:

@@ -23,17 +23,21 @@ class ChangeFeed:
     notify : callable
         Called without arguments when there is something to take after there was nothing; in any thread, perhaps with
         the connection's lock held: it must return at once.
+    members : bool
+        False: members of families come only once there is more to say of them than that they ran: they failed, printed,
+        or were looked at. All others remain columns, and their news only notify.
     """
 
-    __slots__ = ("_changed", "_mirror", "_notify", "_pending")
+    __slots__ = ("_changed", "_mirror", "_notify", "_pending", "members")
 
-    def __init__(self, mirror: SessionMirror, notify: Callable[[], None]) -> None:
+    def __init__(self, mirror: SessionMirror, notify: Callable[[], None], members: bool = True) -> None:
         self._mirror = mirror
         self._notify = notify
+        self.members = members
         self._changed: deque[Record] = deque()
         self._pending = False
         mirror.feeds[self] = None  # first: a change from now on is noted, at worst twice
-        self._changed.extend(list(mirror.records.values()))
+        self._changed.extend(mirror.records.all() if members else mirror.records.made())
         self.poke()
 
     def poke(self) -> None:

@@ -203,8 +203,10 @@ class SessionMirror:
         """Take in a new family."""
         self.records.add(family)
         self.pending.append(family)
-        if self.feeds:
+        if any(feed.members for feed in self.feeds):
             self.note(self.records.take_all(family))
+        else:
+            self.poke()
 
     def take_numbers(self, count: int) -> int:
         """The first of so many numbers that follow each other."""
@@ -327,6 +329,7 @@ class SessionMirror:
         self._settled_members(family, settled, opened)
         if self.idle_gates and settled:
             self._open_idle(opened)
+        self.poke()
         if taken:
             tasks, objects = updates(update)
             width = family.stride - 1
@@ -341,7 +344,7 @@ class SessionMirror:
         records = self.records
         opened: list[Gate] = []
         for changed in objects:
-            member = records.untaken(changed.id[1])
+            member = None if self.feeds else records.untaken(changed.id[1])
             if member is not None and member[0].fold_object(member[1], changed):
                 continue
             record: Any = records.get(changed.id[1])
@@ -358,7 +361,7 @@ class SessionMirror:
             if record.task is None and record.gates and state is not _O_UNFINISHED:
                 self._pass(record, opened)
         for update in tasks:
-            member = records.untaken(update.id[1])
+            member = None if self.feeds else records.untaken(update.id[1])
             if member is not None and self._fold_member(*member, update, opened):
                 continue
             task: Any = records.get(update.id[1])

@@ -141,7 +141,7 @@ def run(session: Session, items: Sequence[Item | Iterable[Item]]) -> Operation[A
     """
     only: Any = items[0] if len(items) == 1 and isinstance(items[0], list) else items
     families = families_of(session, only)
-    if families and all(family.stride == 2 and not family.submitted for family in families):
+    if families and all(family.is_new for family in families):
         for family in families:
             family.keep_all()
         return _run_families(session, items, only, families)
@@ -153,6 +153,7 @@ def run(session: Session, items: Sequence[Item | Iterable[Item]]) -> Operation[A
 def _run_families(session: Session, items: Any, only: Sequence[Any], families: list[Family]) -> Operation[Any]:
     """`run` for all members of families, `only`: the only argument of the call, or all of them."""
     core, mirror = connected(session)
+    begin_unasked(session)
     yield from _drive(session, submits.send(core, mirror, inside(session).encoder), whole=True)
     yield from _drive(session, waits.wait(mirror, families))
     values = values_of(only)
@@ -297,7 +298,7 @@ def find_again(session: Session, record: ObjectRecord, refused: bool = False) ->
 def keep(session: Session, items: Any) -> Operation[None]:
     """Keep objects, submitted or not."""
     families = families_of(session, items)
-    if families and all(family.stride == 2 and not family.submitted for family in families):
+    if families and all(family.is_new for family in families):
         for family in families:
             family.keep_all()
         return

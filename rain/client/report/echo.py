@@ -146,7 +146,7 @@ class Echo:
         self._budget = float(ECHO_BYTES_PER_S)
         self._budget_at = time.monotonic()
         self._silent = (0, 0)  # bytes, and pieces of them, of which even the note was left out
-        self._watch = ChangeFeed(inside(session).mirror, self._notify)
+        self._watch = ChangeFeed(inside(session).mirror, self._notify, members=False)
         self._begin()
         self._thread = threading.Thread(target=self._run, name="rain-echo", daemon=True)
         self._thread.start()
@@ -185,7 +185,7 @@ class Echo:
         """Show from now on what all tasks print."""
         own = inside(self._session)
         with own.connection.lock:
-            records = [record for record in list(own.mirror.records.values()) if isinstance(record, TaskRecord)]
+            records = [record for record in own.mirror.records.made() if isinstance(record, TaskRecord)]
             late = [(record, record.state is TaskState.RUNNING, _attempt(record)) for record in records]
         with self._condition:
             self._late = [(record, runs, attempt) for record, runs, attempt in late if runs or record.settled]

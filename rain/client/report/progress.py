@@ -80,7 +80,7 @@ def _watched(session: Session, operation: Operation[T], shown: _Shown) -> Operat
     def wake(_: Any = None) -> None:
         resolve(woken, None)
 
-    watch = ChangeFeed(inside(session).mirror, wake)
+    watch = ChangeFeed(inside(session).mirror, wake, members=False)
     last = 0.0
     try:
         future = operation.send(None)

@@ -19,6 +19,7 @@ from rain.client.core.families.family import Family
 from rain.client.core.records import TaskRecord
 from rain.common.ids import ID
 from rain.common.limits import PICKLED_ARGUMENT_WARN_BYTES
+from rain.common.location import Inline
 from rain.common.protocol.columns import counts, floats
 from rain.common.protocol.encoding import encode
 from rain.common.protocol.families import member_spec
@@ -467,3 +468,53 @@ def test_many_families_are_gone_through_at_once(session: Session) -> None:
     assert len(families(session)) == 600
     assert len(session.tasks) == 600
     assert len(session._inside.mirror.records.families) == 0
+
+
+def test_a_feed_without_members_hears_of_those_of_which_there_is_more_to_say(session: Session, link: FakeLink) -> None:
+    woken: list[int] = []
+    feed = ChangeFeed(session._inside.mirror, lambda: woken.append(1), members=False)
+    tasks = double.map(range(4))
+    feed.take()
+    session.submit()
+    tell(link, FamilyUpdate(tasks[0].id, 2, 4, TaskState.RUNNING), ended(tasks, 0, ["a", "b"]))
+    woken.clear()
+    assert not any(isinstance(record, TaskRecord) for record in feed.take())
+    tell(link, ended(tasks, 2, ["c"]))
+    assert woken
+    assert records_made(session) == 0
+    link.say(SessionUpdate(1, [TaskUpdate(tasks[3].id, TaskState.FINISHED)], []))
+    (printed,) = [record for record in feed.take() if isinstance(record, TaskRecord)]
+    assert printed.spec.id == tasks[3].id
+    session.wait(tasks)
+    assert session.wait_all() == []
+    assert records_made(session) == 1
+    feed.close()
+
+
+def test_values_of_a_map_of_which_one_member_was_told_alone(session: Session, link: FakeLink) -> None:
+    tasks = double.map(range(3))
+    data = pickle.dumps("alone")
+    feed = ChangeFeed(session._inside.mirror, lambda: None, members=False)
+
+    def answer(request: int) -> None:
+        made = ObjectUpdate(
+            ID(1, tasks[1].id.id + 1), DataObjectState.FINISHED, ObjectInfo(size=len(data)), Inline(data)
+        )
+        link.say(SessionUpdate(1, [TaskUpdate(tasks[1].id, TaskState.FINISHED)], [made]))
+        tell(link, ended(tasks, 0, ["a"]), ended(tasks, 2, ["c"]))
+
+    link.reactions[Submit] = answer
+    assert session.run(tasks) == ["a", "alone", "c"]
+    feed.close()
+
+
+def test_a_run_of_a_map_begins_to_show_what_tasks_print(
+    session: Session, link: FakeLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rain.client.report.echo.in_script", lambda: True)
+    tasks = double.map(range(2))
+    link.reactions[Submit] = lambda request: tell(link, ended(tasks, 0, [1, 2]))
+    assert session.run(tasks) == [1, 2]
+    assert session._inside.echo is not None
+    assert records_made(session) == 0
+    session.echo = False

@@ -13,6 +13,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from rain import RainException, Session, TaskState, blob, remote, tasks
+from rain.client.core.operations.submits import records_of
 from rain.client.core.records import ObjectRecord, TaskRecord
 from rain.common.ids import ID
 from rain.common.pictures.lanes import lanes_of
@@ -78,8 +79,9 @@ class Shown:
         self.fold(now)
 
     def submit(self) -> None:
-        self.session._inside.mirror.submitting(list(self.session._inside.mirror.pending))
-        self.session._inside.mirror.pending.clear()
+        mirror = self.session._inside.mirror
+        mirror.submitting(records_of(mirror, list(mirror.pending)))
+        mirror.pending.clear()
 
 
 def nodes(told: Any) -> dict[str, Any]:

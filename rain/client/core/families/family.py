@@ -157,6 +157,11 @@ class Family:
         return self.first + len(self.args) * self.stride
 
     @property
+    def is_new(self) -> bool:
+        """Whether all can be said of all members at once: none has a record or was sent, and each has one output."""
+        return self.stride == 2 and not self.submitted and not self.taken
+
+    @property
     def is_over(self) -> bool:
         """Whether all members have records."""
         return len(self.taken) == len(self.args)
@@ -281,8 +286,11 @@ class Family:
 
     def data_of(self, place: int) -> tuple[str | None, bytes] | None:
         """The content type and bytes of the only output of a member, if they are here."""
+        record = self.taken.get(place)
+        if record is not None:
+            return _data_in(record)
         update = self._told[place] if self.submitted else None
-        if update is None or self.stride != 2 or place in self.taken or not self.kept[place]:
+        if update is None or self.stride != 2 or not self.kept[place]:
             return None
         declared = self.template.outputs[0].content_type
         if isinstance(update, Alone):
@@ -359,3 +367,13 @@ def _tell_alone(record: TaskRecord, told: Alone) -> None:
         output.state, output.info = told.obj.state, told.obj.info
         if output.state is DataObjectState.FINISHED and output.kept:
             output.location = told.obj.location
+
+
+def _data_in(record: TaskRecord) -> tuple[str | None, bytes] | None:
+    """The content type and bytes of the only output of a member with a record, if they are here."""
+    if len(record.outputs) != 1 or type(record.outputs[0].location) is not Inline:
+        return None
+    (output,) = record.outputs
+    assert isinstance(output.location, Inline)
+    declared = output.spec.content_type
+    return (output.info.content_type if output.info is not None else None) or declared, output.location.data

@@ -89,6 +89,10 @@ class RecordTable(dict[int, Record]):
             self.take_all(family)
         return [record for _, record in sorted(dict.items(self))] if self._mixed else list(dict.values(self))
 
+    def made(self) -> list[Record]:
+        """The records that there are, without those of members at which nobody has looked."""
+        return list(dict.values(self))
+
     # -- a dict ---------------------------------------------------------------------------------
 
     def __missing__(self, number: int) -> Record:
