@@ -143,8 +143,8 @@ MUTANTS = [
     _server(
         "dependents do not fail",
         "lifecycle.settle",
-        "            for task in obj.waiting():\n                count += 1",
-        "            for task in ():\n                count += 1",
+        "            for task in obj.waiting():\n                if not task.unsettled:",
+        "            for task in ():\n                if not task.unsettled:",
     ),
     _server(
         "news are told once",

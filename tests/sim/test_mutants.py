@@ -8,11 +8,12 @@ import os
 import pytest
 
 from tests.sim import world
+from tests.sim.family_mutants import FAMILY_MUTANTS
 from tests.sim.mutants import MUTANTS as OTHERS
 from tests.sim.mutants import mutated, plant
 from tests.sim.restart_mutants import RESTART_MUTANTS
 
-MUTANTS = [*OTHERS, *RESTART_MUTANTS]
+MUTANTS = [*OTHERS, *RESTART_MUTANTS, *FAMILY_MUTANTS]
 
 SEEDS = int(os.environ.get("RAIN_MUTANT_SEEDS", "3000"))
 
@@ -43,5 +44,6 @@ def test_all_are_found() -> None:
 def test_there_are_enough_and_each_can_be_planted() -> None:
     assert len(OTHERS) >= 20
     assert len(RESTART_MUTANTS) >= 20
+    assert len(FAMILY_MUTANTS) >= 20
     for mutant in MUTANTS:
         compile(mutated(mutant), mutant.module, "exec")
