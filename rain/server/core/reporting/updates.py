@@ -348,6 +348,9 @@ def assign_members(state: State, governor: Governor, members: Members) -> None:
             state.graph.add_replica(governor, obj, ANNOUNCED)
             objects.append(object_data(state, obj))
     start, size = members.start, 0
+    if MEMBER_BYTES * (members.stop - start) + sum(map(len, family.args[start : members.stop])) <= BATCH_BYTES_TARGET:
+        _send_members(state, governor, members, objects)
+        return
     for place in range(members.start, members.stop):
         size += MEMBER_BYTES + len(family.args[place])
         if size > BATCH_BYTES_TARGET or place == members.stop - 1:
