@@ -170,7 +170,7 @@ MUTANTS = [
         "    for id, attempt in list(governor.hosting):",
         "    for id, attempt in ():",
     ),
-    _server("ids are used twice", "lifecycle.cut", "        or number in session.tasks\n", ""),
+    _server("ids are used twice", "lifecycle.cut", "or number in session.tasks or", "or"),
     Mutant(
         "governors get what they cannot hold",
         "rain.server.scheduling.estimates",
@@ -210,7 +210,7 @@ MUTANTS = [
     _governor(
         "an input that cannot be had is not reported",
         "tasks",
-        "        state.not_copied[obj.id] = event.reason\n    _inputs_gone(state, obj, event.reason)\n",
+        "        state.not_copied[obj.id] = event.reason\n    inputs_gone(state, obj, event.reason)\n",
         "        state.not_copied[obj.id] = event.reason\n",
     ),
     _governor("what is in use is dropped", "objects", "        elif obj.uses:\n            obj.drop = True\n", ""),
@@ -229,8 +229,8 @@ MUTANTS = [
     _client(
         "a wait does not look again",
         "operations.waits",
-        "            yield gate\n        except TimeoutError as error:\n            left",
-        "            yield gate\n            return\n        except TimeoutError as error:\n            left",
+        "            yield gate\n        except TimeoutError as error:\n            items",
+        "            yield gate\n            return\n        except TimeoutError as error:\n            items",
     ),
     _client(
         "a task that runs again is not waited for",

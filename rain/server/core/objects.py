@@ -169,7 +169,7 @@ def _purge(obj: Object) -> None:
         obj.location = None
         if not session.persistent or number in session.orphans:
             session.orphans.discard(number)
-            del session.objects[number]
+            del session.families.objects.own[number]
             session.release(number, RELEASED_OBJECT)
 
 
@@ -260,7 +260,7 @@ def _forget(task: Task) -> None:
             _cut_history(session)
         return
     number = task.id[1]
-    del session.tasks[number]
+    del session.families.tasks.own[number]
     session.release(number, RELEASED_TASK)
     for books in (session.crashes, session.failures, session.earlier):
         books.pop(number, None)

@@ -160,7 +160,8 @@ def finished(state: State, governor: Governor, message: Finished) -> None:
         session = sessions.get(session_id)
         if session is None or session.over:
             continue
-        task = session.tasks.get(number)
+        tasks = session.families.tasks
+        task = tasks.own.get(number) or tasks.get(number)
         if task is None or task.governor is not governor or task.attempt != result.attempt:
             if governor.hosting and member_ended(
                 state, governor, result.id, result.attempt, result.error or TaskError("crash", "its companion ended")

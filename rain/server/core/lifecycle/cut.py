@@ -148,20 +148,22 @@ def _check_number(cut: Cut, id: ID, what: str) -> int:
     number = id[1]
     if id[0] != session.id:
         raise Refused(f"{what} {id} is not of session {session.id}")
-    if cut.last < number <= NUMBERS_MAX:
+    if session.last_number < number > cut.last and number <= NUMBERS_MAX:
         cut.last = number
         return number
     if not 0 <= number <= NUMBERS_MAX:
         raise Refused(f"{what} {id}: numbers go from 0 to NUMBERS_MAX ({NUMBERS_MAX})")
-    if (
-        number in cut.families.objects
-        or number in cut.families.tasks
-        or number in session.objects
-        or number in session.tasks
-        or session.released_as(number)
-    ):
+    families = cut.families
+    known = number in families.objects.own or number in families.tasks.own
+    if not known and families.firsts:
+        known = number in families.objects or number in families.tasks
+    if known or (number <= session.last_number and _was_submitted(session, number)):
         raise Refused(f"{what} {id} was submitted before")
     return number
+
+
+def _was_submitted(session: Session, number: int) -> bool:
+    return number in session.objects or number in session.tasks or session.released_as(number) != 0
 
 
 def _check_text(text: str | None, what: str, id: ID) -> None:
