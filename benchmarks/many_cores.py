@@ -2,8 +2,8 @@
 
 Prints one line for each question, with the number of cores that this process may use. On a machine of few cores the
 shares say little about many: what says something there is the processor time a task of the server and of the governor,
-each of which is one process whatever the number of cores. 1 / that is the most tasks a second that they can drive, and
-times the length of a task the most cores that they can keep busy: the last lines.
+each of which is one process whatever the number of cores, while sixteen executors run tasks that only sleep. The length
+of a task divided by that is the most cores that one of them can keep busy: the last lines.
 
     python benchmarks/many_cores.py [--cores N] [--short]
 """
@@ -24,6 +24,7 @@ from rain import Client, Remote, Session
 
 PAIRS = 3
 MS, US_100 = 1e-3, 1e-4
+EMULATED = 16
 
 
 def spin(seconds: float) -> None:
@@ -44,6 +45,11 @@ def busy_ms(_ctx: Any, i: int) -> int:
 
 def busy_100us(_ctx: Any, i: int) -> int:
     spin(US_100)
+    return i
+
+
+def nap_ms(_ctx: Any, i: int) -> int:
+    time.sleep(MS)
     return i
 
 
@@ -136,8 +142,10 @@ def main() -> None:
         kept_busy(session, cores, busy_ms, MS, 1000 * cores // part)
         kept_busy(session, cores, busy_100us, US_100, 4000 * cores // part)
         bottlenecks(session, "noop tasks", noop, 0.0, min(100_000, 10_000 * cores) // part)
-        bottlenecks(session, "tasks of 1 ms", busy_ms, MS, 1000 * cores // part)
-        bottlenecks(session, "tasks of 0.1 ms", busy_100us, US_100, 4000 * cores // part)
+    with Client.local(cpus=EMULATED) as client:
+        session = client.new_session("many executors", default=True)
+        mapped(session, Remote(nap_ms, auto_load=True, auto_encode="pickle"), 1000)
+        bottlenecks(session, f"{EMULATED} executors that sleep for 1 ms", nap_ms, MS, 16_000 // part)
 
 
 if __name__ == "__main__":
