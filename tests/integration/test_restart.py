@@ -36,8 +36,8 @@ NEWS = (
     ),
     (
         "server/journal/state_classes.py",
-        "ADDED: dict[tuple[type, str], Callable[[], Any]] = {}",
-        'ADDED = {(Session, "marks"): list, (Session, "hue"): lambda: "blue"}',
+        "def codec(*more: type)",
+        'ADDED |= {(Session, "marks"): list, (Session, "hue"): lambda: "blue"}\n\n\ndef codec(*more: type)',
     ),
     ("server/core/core.py", "    def step(", "    NEW = True\n\n    def step("),
 )
