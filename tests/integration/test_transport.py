@@ -277,7 +277,7 @@ def test_exactly_once_and_in_order_while_connections_break(seed, monkeypatch):
         server, proxy = Server(), Proxy()
         address = await proxy.open(server.address)
         quick = DEADLINES._replace(redial_pause_s=0.01)
-        client = await open_client(server, address=address, away_s=60, deadlines=quick)
+        client = await open_client(server, address=address, away_s=600, deadlines=quick)
         peer = server.peers[0]
         proxy.chunk = 97  # frames are cut anywhere
         proxy.break_after = lambda: chance.randrange(1, 3000)

@@ -95,8 +95,8 @@ def test_a_page_can_tell_that_it_missed_a_delta(browser: Any) -> None:
     session = Session(None, 3, "shown")
     page = browser(widget_of(session))
     version = page.ask("snapshot")["version"]
-    assert page.ask("version") == {"version": version}
+    assert page.ask("version")["version"] >= version
     with session.bind_only():
         task = tasks.Concat([])
-    page.wait_for(lambda told: f"t{task.id.id}" in told["status"])
-    assert page.ask("version")["version"] > version
+    told = page.wait_for(lambda told: f"t{task.id.id}" in told["status"])
+    assert page.ask("version")["version"] >= told["version"] > version
