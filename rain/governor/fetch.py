@@ -58,7 +58,10 @@ async def fetch(
         # Another reader may have compared it meanwhile.
         held = store.get(id) if not store.is_unread(id) or await in_thread(store.check, id) else None
         if held is None:
-            raise RainException(f"object {id} was damaged after the death of the governor that had it")
+            raise RainException(
+                f"object {id} is not here: there is none elsewhere, and what a governor that died left of it here is "
+                "damaged or gone"
+            )
         return held, ""
     if isinstance(location, Inline):
         return await in_thread(lambda: store.put_bytes(data.spec.id, location, is_dir=_is_dir(data))), ""

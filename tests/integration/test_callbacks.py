@@ -368,6 +368,7 @@ NOT_GUARDED = {
         "self._data(DataConnection(link))": "catches everything itself",
         "self._serving.discard": "of a set",
         "self._secure": "awaited in `_secured`",
+        "link.abort": "of a transport",
     },
     "rain.processes.serving": {"stop.set": "of an event"},
     "rain.net.transfer.giving": {"view": "its error is the answer"},

@@ -678,7 +678,7 @@ def test_fetching_goes_on_to_the_next_place(tmp_path):
         for part in ("here:1 on this host", "nothing listens at down:1", "do not hold it", "checksum differs"):
             assert part in text
         with pytest.raises(RainException, match="there is none"):
-            await fetch(data_of(held), two, HERE, governors.open_data)
+            await fetch(data_of(held), governors.store(), HERE, governors.open_data)
 
     fetching(tmp_path, main)
 

@@ -373,7 +373,11 @@ def test_a_silent_governor_is_given_up_and_a_silent_client_is_not(monkeypatch):
         governor = await open_client(server, role="governor")
         client = await open_client(server, role="client")
         for peer in (governor, client):
-            monkeypatch.setattr(peer.conversation, "_acknowledge", lambda link: None)
+            monkeypatch.setattr(
+                peer.conversation,
+                "_acknowledge",
+                lambda link, silent=peer.conversation: setattr(silent, "_wrote", True),
+            )
             peer.conversation._silence_s = None
         clock = Clock(monkeypatch)
         await clock.pass_by(9)

@@ -199,7 +199,7 @@ def test_what_was_read_for_another_is_there_for_a_task(rig: Rig) -> None:
         assert Path(fetched(store, known)).stat().st_size == MIB
         assert not store.is_unread(known.spec.id)
     store.drop([first.spec.id])
-    with pytest.raises(RainException, match="damaged after the death"):
+    with pytest.raises(RainException, match="is damaged or gone"):
         fetched(store, first)
 
 
