@@ -47,8 +47,8 @@ EXPECTED = {
         ("worry", 1),
     ],
 }
-SLOW = {"folds": pytest.mark.soak}
-"""It imports what `grid_search` does, for seconds."""
+SLOW = {"folds": pytest.mark.soak, "grid_search": pytest.mark.soak}
+"""They import scikit-learn for seconds; `tests/interfaces` does so already."""
 
 
 @pytest.fixture(scope="module")

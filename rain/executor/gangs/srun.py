@@ -151,8 +151,8 @@ class _Tethers:
             except OSError:
                 return
             heeding = threading.Thread(target=self._heed, args=(link,), daemon=True)
-            self._links.append((link, heeding))
             heeding.start()
+            self._links.append((link, heeding))  # what is in the list may be joined
 
     def _heed(self, link: socket.socket) -> None:
         told = b""

@@ -37,7 +37,7 @@ from rain.common.ids import ID
 from rain.common.limits import INLINE_BYTES_MAX
 from rain.common.location import Inline
 from rain.common.protocol.encoding import encode
-from rain.common.protocol.families import member_spec
+from rain.common.protocol.families import member_outputs, member_spec
 from rain.common.protocol.messages import (
     Attach,
     Attached,
@@ -1117,7 +1117,9 @@ def test_threads_build_and_submit_at_once(link: FakeLink, session: Session) -> N
         thread.join()
     known: set[ID] = set()
     for message in link.of(Submit):
-        for spec in message.objects:
+        places = [(family, place) for family in message.families for place in range(len(family.args))]
+        made = [spec for family, place in places for spec in member_outputs(family.outputs, place)]
+        for spec in (*message.objects, *made):
             assert spec.id not in known
             known.add(spec.id)
         for task in message.tasks:
