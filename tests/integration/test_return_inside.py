@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from rain import Client, RainException, SessionException, blob, remote
@@ -184,7 +186,8 @@ def test_what_was_acknowledged_survives_a_loss_of_power(
 
         place.do(power)
         for process in marked.processes():  # also the keeper, which would wait for an heir of what is gone
-            process.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
         first.wait()
         disk.lose_power()
         for path in set(MEMORY.iterdir()) - before:

@@ -126,13 +126,18 @@ class _Tethers:
         self.statuses: dict[int, int] = {}
         self.first: int | None = None
         self._links: list[tuple[socket.socket, threading.Thread]] = []
+        self._lock = threading.Lock()  # over the list and whether it is closed: none that comes late is left open
+        self._is_closed = False
         threading.Thread(target=self._accept, daemon=True).start()
 
     def __enter__(self) -> _Tethers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for link in (self._listener, *(link for link, _ in self._links)):
+        with self._lock:
+            self._is_closed = True
+            links = [link for link, _ in self._links]
+        for link in (self._listener, *links):
             try:
                 link.shutdown(socket.SHUT_RDWR)
             except OSError:
@@ -141,8 +146,10 @@ class _Tethers:
 
     def settle(self) -> None:
         """srun has ended: what the programs said of their end is on its way at most."""
-        for _, heeding in list(self._links):
-            heeding.join(SETTLE_S)
+        with self._lock:
+            heeding = [thread for _, thread in self._links]
+        for thread in heeding:
+            thread.join(SETTLE_S)
 
     def _accept(self) -> None:
         while True:
@@ -150,9 +157,13 @@ class _Tethers:
                 link, _ = self._listener.accept()
             except OSError:
                 return
-            heeding = threading.Thread(target=self._heed, args=(link,), daemon=True)
-            heeding.start()
-            self._links.append((link, heeding))  # what is in the list may be joined
+            with self._lock:
+                if self._is_closed:
+                    link.close()
+                    return
+                heeding = threading.Thread(target=self._heed, args=(link,), daemon=True)
+                self._links.append((link, heeding))
+                heeding.start()
 
     def _heed(self, link: socket.socket) -> None:
         told = b""
