@@ -116,7 +116,7 @@ def test_a_client_asks_for_hosts_and_gives_them_back(slurm: SlurmCluster, tmp_pa
 
 def test_places_of_a_started_server(slurm: SlurmCluster) -> None:
     looked = slurm.run(*rain("doctor", "slurm", "--cpus", "2"))
-    assert re.search(r"there +cpus +2 +SLURM_\w+=2\n(.*\n)*the way back .* was reached from there", looked), looked
+    assert re.search(r"there +cpus +2 +SLURM_\w+=2\n(.*\n)*ok +the way back .* was reached from there", looked), looked
     told = slurm.run(*rain("start", "--on", "slurm", "--nodes", "2", "--cpus", "2", "--time", "10:00"))
     name = re.search(r"pool +(slurm-\w+), 2 places asked for on slurm", told)
     assert name is not None, told
