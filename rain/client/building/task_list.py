@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 from rain.client.building.member import MemberHandle, member_of
 from rain.client.handles import inside
+from rain.common.errors import RainException
 from rain.common.limits import INLINE_BYTES_MAX
 from rain.objects.content_types.codecs import decode_value
 
@@ -16,11 +17,33 @@ if TYPE_CHECKING:
     from rain.client.task import Task
 
 
+class _Unmade:
+    """What stands in the memory of a `TaskList` for each task that is not made yet."""
+
+    __slots__ = ()
+
+    def _refuse(self, *_: Any) -> Any:
+        raise RainException(
+            "this code looks into the memory of a list of tasks that are made when they are first looked at: give it "
+            "list(tasks), which holds them"
+        )
+
+    __getattr__ = __lt__ = __gt__ = __le__ = __ge__ = __eq__ = __ne__ = __hash__ = __reduce_ex__ = _refuse
+
+    def __repr__(self) -> str:
+        return "<task that is not made yet>"
+
+
+_UNMADE: Any = _Unmade()
+
+
 class TaskList(list["Task[Any]"]):
     """A list of the members of a family, all in their order.
 
     While nobody goes through it or changes it, it holds no tasks, only the family; from then on it is a list like any
-    other. What all of it is needed for, like waiting, needs no tasks.
+    other. What all of it is needed for, like waiting, needs no tasks. Code in C that looks into a list's memory instead
+    of asking it (`heapq`, extension modules) finds as many `_UNMADE` there, which refuse all use: it fails rather than
+    takes the list for an empty one.
     """
 
     __slots__ = ("_family", "_session")
@@ -33,7 +56,7 @@ class TaskList(list["Task[Any]"]):
 
     @classmethod
     def _of(cls, session: Session, family: Family) -> TaskList:
-        made = cls()
+        made = cls((_UNMADE,) * family.count)
         made._session = session
         made._family = family
         family.listed = True
@@ -49,7 +72,8 @@ class TaskList(list["Task[Any]"]):
         family = self._family
         if family is not None:
             session = self._session
-            list.extend(self, [member_of(session, family, place) for place in range(family.count)])
+            places = range(family.count)
+            list.__setitem__(self, slice(len(places)), [member_of(session, family, place) for place in places])
             self._family = None
             family.listed = False
         return self
@@ -63,9 +87,6 @@ class TaskList(list["Task[Any]"]):
                 inside(self._session).mirror.dropped.append((family, None))
 
     # -- without tasks --------------------------------------------------------------------------
-
-    def __len__(self) -> int:
-        return list.__len__(self) if self._family is None else self._family.count
 
     @overload
     def __getitem__(self, index: SupportsIndex, /) -> Task[Any]: ...
@@ -87,9 +108,10 @@ class TaskList(list["Task[Any]"]):
     def __iter__(self) -> Iterator[Task[Any]]:
         return list.__iter__(self._fill())
 
-    def __radd__(self, other: list[Any]) -> list[Any]:
-        # `[…] + this` would else look into the memory of a list that holds nothing yet.
-        return [*other, *self] if isinstance(other, list) else NotImplemented
+    def __radd__(self, other: list[Any]) -> Any:
+        # Comes before `[…] + this` and `[…] += this` look into this list's memory; what they make of it is theirs.
+        self._fill()
+        return NotImplemented
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return list, (list(self._fill()),)
@@ -145,6 +167,9 @@ def _filled(name: str) -> Callable[..., Any]:
     method = getattr(list, name)
 
     def call(self: TaskList, /, *args: Any, **kwargs: Any) -> Any:
+        for other in args:
+            if isinstance(other, TaskList):
+                other._fill()
         return method(self._fill(), *args, **kwargs)
 
     call.__name__, call.__qualname__, call.__doc__ = name, f"TaskList.{name}", method.__doc__
