@@ -9,30 +9,26 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from rain.client.active_session import get_active_session
-from rain.client.building.calls import LastTemplate, add_call
+from rain.client.building.calls import LastTemplate, add_call, add_packed
 from rain.client.building.mapped import Mapped, call_all
 from rain.client.building.options import NAMES, Options
 from rain.client.functions.annotations import evaluated, outputs_of
 from rain.client.functions.arguments import pack, plain_pickle
-from rain.client.functions.function import Payload, Source, function_constant
+from rain.client.functions.function import Payload, Source
 from rain.client.functions.function_snapshot import HoldsFunction
 from rain.client.functions.local_call import call
 from rain.client.functions.parameters import Parameters
 from rain.client.functions.results import Results
 from rain.client.functions.returned import check_returned
-from rain.client.handles import inside, record_of
 from rain.client.io_spec import InputBase, OutputBase
 from rain.client.many.rows import rows
 from rain.client.many.tree import tree
 from rain.client.task import Task
 from rain.common.errors import RainException
-from rain.common.task_configs import PYTHON
 from rain.objects.content_types.registry import check_content_type
 
 if TYPE_CHECKING:
-    from rain.client.data import DataObject
     from rain.client.session import Session
-    from rain.common.task_configs import PyConfig
 
 __all__ = ["Remote", "remote"]
 
@@ -178,7 +174,7 @@ class Remote(HoldsFunction):
             template = self._last.of(session, payload, self._parameters, made, encode, options)
             return cast("Task", add_call(session, template, data))
         config, objects = pack(self._parameters, args, kwargs, session, encode)
-        return self._task(session, payload, config, objects, made, options)
+        return add_packed(session, payload, config, objects, made, options)
 
     def _prepared(self, options: Options, made: Any, encode: list[str | None]) -> tuple[Session, Payload]:
         """The session of new calls, and the function as it is sent."""
@@ -188,33 +184,6 @@ class Remote(HoldsFunction):
         session = options.session or get_active_session()
         session._check_open()
         return session, self._source.payload(session)
-
-    def _task(
-        self,
-        session: Session,
-        payload: Payload,
-        config: PyConfig,
-        objects: dict[DataObject, str | None],
-        made: Any,
-        options: Options,
-    ) -> Task:
-        """The task of a call whose arguments are packed."""
-        config.seed = inside(session).seed
-        for obj in payload.objects:
-            objects.setdefault(obj, None)
-        task = Task.__new__(Task)
-        task._create(
-            session,
-            PYTHON,
-            config,
-            list(objects.items()) if objects else (),
-            made,
-            options.name,
-            options,
-            function_constant(session, payload),
-        )
-        record_of(task).source = self._source
-        return task
 
     def _split(self, args: Any, kwargs: dict[str, Any], output: Any, outputs: Any) -> tuple[Any, Any, Any, Any, Any]:
         """Tell arguments, options and outputs apart."""
@@ -274,10 +243,7 @@ class Remote(HoldsFunction):
         if output is not None or outputs is not None:
             made, encode = self._results.merged(output, outputs)
         session, payload = self._prepared(options, made, encode)
-        mapped = Mapped(
-            session, self._label, self._parameters, encode, made, options, payload, False, False,
-            lambda config, objects: self._task(session, payload, config, objects, made, options),
-        )  # fmt: skip
+        mapped = Mapped(session, self._label, self._parameters, encode, made, options, payload, False, False)
         return call_all(mapped, calls, kwargs)
 
     def reduce(self, items: Iterable[Any], /, width: int = 2, **kwargs: Any) -> Task:

@@ -12,9 +12,10 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
+from rain.client.building.calls import add_packed
 from rain.client.building.options import Options
 from rain.client.data import make_constant
-from rain.client.functions.function import Source, function_constant, has_other_hosts, sources_of
+from rain.client.functions.function import Source, has_other_hosts, sources_of
 from rain.client.functions.function_snapshot import HoldsFunction
 from rain.client.functions.pickling import (
     close_collector,
@@ -33,7 +34,7 @@ from rain.client.plain.function import PlainFunction
 from rain.client.task import Task
 from rain.common.errors import RainException
 from rain.common.limits import PICKLED_ARGUMENT_WARN_BYTES
-from rain.common.task_configs import PYTHON, PyConfig, SourceText
+from rain.common.task_configs import PyConfig, SourceText
 from rain.interfaces.shared_arrays import SharedArrays
 
 if TYPE_CHECKING:
@@ -97,27 +98,16 @@ class Calls:
             If function or arguments cannot be pickled.
         """
         called = _called(function)
-        objects: dict[DataObject, Any] = {}
+        objects: dict[DataObject, str | None] = {}
         args, kwargs = (*called.args, *args), {**called.kwargs, **kwargs}
         data, sources = self._pickled(called.name, args, kwargs, objects)
         if len(data) > PICKLED_ARGUMENT_WARN_BYTES:
             data = self._as_constant(data, objects)
         source, remembered = self._source(called.function)
-        payload = source.payload(self.session)
-        for obj in payload.objects:
-            objects.setdefault(obj, None)
         options = self._options if self._options.name is not None else self._options_named(name or called.name)
-        task: Task[Any] = Task.__new__(Task)
-        task._create(
-            self.session,
-            PYTHON,
-            PyConfig(data, True, sources=sources, plain=True),
-            [(obj, None) for obj in objects],
-            _OUTPUTS,
-            options.name,
-            options,
-            function_constant(self.session, payload),
-        )
+        config = PyConfig(data, True, sources=sources, plain=True)
+        payload = source.payload(self.session)
+        task = add_packed(self.session, payload, config, objects, _OUTPUTS, options, remembered=False)
         record_of(task).outputs[0].kept = kept
         if not remembered:
             source.forget()

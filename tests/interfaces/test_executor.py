@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rain import Client, RainException, TaskException, remote, task
+from rain import Client, RainException, TaskException, remote, rng, task
 from rain.interfaces.executor import ExecutorLost, RainExecutor
 from tests.support.waiting import GUARD_S, until
 
@@ -76,6 +76,17 @@ def test_calls_of_all_kinds_of_functions(executor: RainExecutor) -> None:
     assert executor.submit(lambda: b"bytes").result() == b"bytes"
     assert type(executor.submit(Point, 1).result()) is Point
     assert executor.submit(max, [3, 9, 5], key=lambda n: -n).result() == 3
+
+
+def test_random_numbers_are_those_of_the_sessions_seed(client: Client) -> None:
+    def drawn() -> list[float]:
+        with client.new_session("seeded") as session, client.executor(session=session) as executor:
+            session.seed = 7
+            return [future.result() for future in [executor.submit(lambda: float(rng().random())) for _ in range(2)]]
+
+    once = drawn()
+    assert once == drawn()
+    assert once[0] != once[1]
 
 
 def test_map_in_chunks_and_by_a_buffer(executor: RainExecutor) -> None:

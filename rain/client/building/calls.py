@@ -11,14 +11,16 @@ from rain.client.core.families.family import Family, Template
 from rain.client.functions import call_sites
 from rain.client.functions.function import Payload, function_constant
 from rain.client.functions.parameters import Parameters
-from rain.client.handles import inside
+from rain.client.handles import held, inside, record_of
 from rain.client.io_spec import OutputBase
+from rain.client.task import Task
 from rain.common.ids import ID
 from rain.common.spec import ObjectSpec
-from rain.common.task_configs import PyConfig
+from rain.common.task_configs import PYTHON, PyConfig
 
 if TYPE_CHECKING:
     from rain.client.core.records import ObjectRecord
+    from rain.client.data import DataObject
     from rain.client.session import Session
 
 
@@ -119,3 +121,39 @@ def add_call(session: Session, template: Template, args: bytes, kept: bool = Fal
             family.keep(place)
         new = place not in family.taken
     return new_member(session, family, place) if new else member_of(session, family, place)
+
+
+def add_packed(
+    session: Session,
+    payload: Payload,
+    config: PyConfig,
+    objects: dict[DataObject, str | None],
+    outputs: Sequence[OutputBase],
+    options: Options,
+    *,
+    kept: bool = False,
+    remembered: bool = True,
+) -> Task[Any]:
+    """The task of a call that is unlike others: of its config and the data objects in its arguments.
+
+    Parameters
+    ----------
+    kept : bool
+        Whether its outputs are kept as long as there is a handle of them.
+    remembered : bool
+        Whether the task knows its function, so that it can be found out whether that was edited since.
+    """
+    config.seed = inside(session).seed
+    for obj in payload.objects:
+        objects.setdefault(obj, None)
+    task: Task[Any] = Task.__new__(Task)
+    task._create(
+        session, PYTHON, config, list(objects.items()) if objects else (), outputs, options.name, options,
+        function_constant(session, payload),
+    )  # fmt: skip
+    if remembered:
+        record_of(task).source = payload.source
+    if kept:
+        for output in held(task):
+            record_of(output).kept = True
+    return task

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from rain.client.building.calls import template_of
+from rain.client.building.calls import add_packed, template_of
 from rain.client.building.options import Options
 from rain.client.building.task_list import TaskList
 from rain.client.core.families.family import Family
@@ -37,8 +37,6 @@ class Mapped(NamedTuple):
         Whether the outputs are kept from the call on.
     plain : bool
         As of `PyConfig`.
-    one : callable
-        Makes the task of a call that is unlike others, of its config and the data objects in its arguments.
     """
 
     session: Session
@@ -50,7 +48,6 @@ class Mapped(NamedTuple):
     payload: Payload
     kept: bool
     plain: bool
-    one: Callable[[PyConfig, dict[DataObject, str | None]], Task[Any]]
 
 
 Packed = tuple[PyConfig, dict[DataObject, str | None]]
@@ -77,7 +74,7 @@ def call_all(mapped: Mapped, calls: Iterable[tuple[Any, ...]], kwargs: dict[str,
         if isinstance(run, list):
             made += TaskList._of(mapped.session, _family(mapped, run))
         else:
-            made.append(mapped.one(*run))
+            made.append(_single(mapped, *run))
     return made
 
 
@@ -130,6 +127,11 @@ def _alike(mapped: Mapped, config: PyConfig, objects: dict[DataObject, str | Non
     if objects or config.types or config.sources or config.read_only or config.load != mapped.parameters.auto_load:
         return None
     return config.args
+
+
+def _single(mapped: Mapped, config: PyConfig, objects: dict[DataObject, str | None]) -> Task[Any]:
+    config.plain = mapped.plain
+    return add_packed(mapped.session, mapped.payload, config, objects, mapped.outputs, mapped.options, kept=mapped.kept)
 
 
 def _family(mapped: Mapped, args: list[bytes]) -> Family:

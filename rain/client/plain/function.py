@@ -8,24 +8,22 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from rain.client.active_session import get_active_session
-from rain.client.building.calls import LastTemplate, add_call
+from rain.client.building.calls import LastTemplate, add_call, add_packed
+from rain.client.building.mapped import Mapped, call_all
 from rain.client.building.options import NAMES, Options
-from rain.client.data import DataObject
 from rain.client.functions.annotations import evaluated
 from rain.client.functions.arguments import pack, plain_pickle
-from rain.client.functions.function import Source, function_constant
+from rain.client.functions.function import Source
 from rain.client.functions.function_snapshot import HoldsFunction
 from rain.client.functions.local_call import call
 from rain.client.functions.parameters import Parameters
 from rain.client.functions.results import Results
-from rain.client.handles import held, inside, record_of
 from rain.client.io_spec import Output
 from rain.client.many.rows import rows
 from rain.client.many.tree import tree
 from rain.client.plain.callables import Called, taken_apart
 from rain.client.task import Task
 from rain.common.errors import RainException
-from rain.common.task_configs import PYTHON
 from rain.objects.content_types.registry import check_content_type
 
 if TYPE_CHECKING:
@@ -174,27 +172,14 @@ class PlainFunction(HoldsFunction, Generic[P, R]):
             except TypeError as error:
                 raise _with_cure(error, called, kwargs) from None
         session._check_open()
-        payload = self._source.payload(session)
+        payload, results = self._source.payload(session), self._results
         data = None if payload.objects else plain_pickle(args, kwargs)
         if data is not None:
-            results = self._results
             template = self._last.of(session, payload, parameters, results.outputs, results.encode, self._options, True)
             return cast("Task[R]", add_call(session, template, data, kept=True))
-        config, objects = pack(parameters, args, kwargs, session, self._results.encode)
+        config, objects = pack(parameters, args, kwargs, session, results.encode)
         config.plain = True
-        config.seed = inside(session).seed
-        for obj in payload.objects:
-            objects.setdefault(obj, None)
-        inputs: list[tuple[DataObject, str | None]] = list(objects.items())
-        made: Task[R] = Task.__new__(Task)
-        constant = function_constant(session, payload)
-        made._create(
-            session, PYTHON, config, inputs, self._results.outputs, self._options.name, self._options, constant
-        )
-        record_of(made).source = self._source
-        for output in held(made):
-            record_of(output).kept = True
-        return made
+        return add_packed(session, payload, config, objects, results.outputs, self._options, kept=True)
 
     def map(self, /, *iterables: Iterable[Any], strict: bool | None = None, **kwargs: Any) -> list[Task[R]]:
         """A task for each item (or for the first items of several iterables, the second ones, and so on).
@@ -218,7 +203,7 @@ class PlainFunction(HoldsFunction, Generic[P, R]):
         TypeError
             If no iterable is given, or arguments do not fit the function's signature.
         RainException
-            If arguments cannot be used.
+            If arguments cannot be used; the text says of which item. Then no task is made.
 
         Examples
         --------
@@ -228,7 +213,23 @@ class PlainFunction(HoldsFunction, Generic[P, R]):
         """
         if "strict" in self._parameters.named:
             kwargs, strict = (kwargs, None) if strict is None else ({**kwargs, "strict": strict}, None)
-        return [self(*args, **kwargs) for args in rows(iterables, strict, self._called.name)]
+        called, results = self._called, self._results
+        calls = rows(iterables, strict, called.name)
+        if _in_task():
+            return cast("list[Task[R]]", [self(*args, **kwargs) for args in calls])
+        if called.args:
+            calls = [(*called.args, *args) for args in calls]
+        kwargs = {**called.kwargs, **kwargs}
+        session = self._options.session or get_active_session()
+        session._check_open()
+        mapped = Mapped(
+            session, called.name, self._parameters, results.encode, results.outputs, self._options,
+            self._source.payload(session), True, True,
+        )  # fmt: skip
+        try:
+            return call_all(mapped, calls, kwargs)
+        except TypeError as error:
+            raise _with_cure(error, called, kwargs) from None
 
     def reduce(self, items: Iterable[Any], /, width: int = 2, **kwargs: Any) -> Task[R]:
         """Combine many items to one by a tree of tasks: each combines neighbours, so the order stays.
