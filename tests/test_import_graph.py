@@ -122,6 +122,7 @@ LAZY = {
             "datetime",
             "ssl",
         },
+        "rain.net.https": {"urllib.error", "urllib.request"},
         "rain.net.sealing": {
             "cryptography.exceptions",
             "cryptography.hazmat.primitives.asymmetric.x25519",

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import socket
 import ssl
-import urllib.error
-import urllib.request
 from typing import Any
 
 from rain.common.errors import RainException
@@ -89,6 +87,9 @@ def post(http: str, path: str, credentials: Credentials, timeout_s: float) -> tu
     RainException
         If it shows another certificate.
     """
+    import urllib.error  # servers, which only need the rest of this module, never come here
+    import urllib.request
+
     base = http_url(http)
     role = "http" if "http" in credentials.keys else "client"
     headers = {"Authorization": f"Bearer {http_bearer(credentials.key(role))}"}
