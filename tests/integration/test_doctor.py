@@ -91,6 +91,7 @@ def test_this_machine_is_looked_at_and_runs_a_task(slurm: SlurmStandIn, tmp_path
         assert re.search(rf"^(ok|warning) +{re.escape(what)} ", told, re.MULTILINE), told
     assert "0 failures" in told
     assert "c2VjcmV0" not in told
+    assert not list(own.iterdir()), "it leaves nothing behind"
 
 
 def test_a_failure_has_a_cure_and_an_exit_status(slurm: SlurmStandIn, tmp_path: Path) -> None:

@@ -13,21 +13,20 @@ from rain.deploy.checkup.finding import Finding, failure, warning
 from rain.host.process_table import is_alive
 from rain.net.own_address import own_address
 from rain.processes.connection_files import read
-from rain.processes.private_folders import check_private, runtime_dir
+from rain.processes.private_folders import runtime_dir, tidy
 
 
 def findings() -> Iterator[Finding]:
     """What stands between this user's clients and servers."""
     try:
         folder = runtime_dir()
-        if folder.exists():
-            check_private(str(folder), "folder of keys", 0o700)
-    except (RainException, OSError) as error:
+    except RainException as error:
         yield failure(
             "keys", str(error), "remove it, or chmod 700; keys in it that others could read are renewed by `rain start`"
         )
     else:
         yield from keys(folder)
+        tidy()
     if "RAIN_TOKEN" in os.environ:
         yield warning(
             "token", "RAIN_TOKEN is set: processes that are started here see it", "use --token-file, and unset it"
