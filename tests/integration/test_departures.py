@@ -111,8 +111,9 @@ def test_a_batch_system_may_end_jobs_as_often_as_it_likes(
         ends(governor)
         assert governor.returncode == 0
         assert running.state is not TaskState.FAILED
-    (folder / "end").touch()
     shell.daemon("governor", address, "--cpus", "1")
+    until(lambda: len(list(folder.iterdir())) == CRASHES_MAX + 2)  # else a wait warns that no governor is here
+    (folder / "end").touch()
     running.wait()
     assert running.output.fetch().load() == "done"
 

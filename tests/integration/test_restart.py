@@ -45,14 +45,13 @@ NEWS = (
 
 
 def version(folder: Path, *changes: tuple[str, str, str]) -> str:
-    """The script of another version of Rain, where texts of files are others."""
-    ignore = shutil.ignore_patterns("static", "__pycache__")
-    shutil.copytree(PACKAGE, folder / "rain", ignore=ignore, copy_function=os.link)
+    """The script of another version of Rain, where texts of files are others. What is compiled of all others is taken
+    along, but for what other tests are just writing."""
+    shutil.copytree(PACKAGE, folder / "rain", ignore=shutil.ignore_patterns("static", "*.pyc.*"))
     for name, before, after in changes:
         path = folder / "rain" / name
         text = path.read_text()
         assert text.count(before) == 1, (name, before)
-        path.unlink()
         path.write_text(text.replace(before, after))
     return str(folder / "rain" / "__main__.py")
 
