@@ -217,6 +217,18 @@ def _free_port() -> int:
             return port
 
 
+def depending(function: Any, folder: str, count: int, dice: random.Random) -> tuple[list[Any], list[int]]:
+    """Tasks whose outputs are kept, each with up to two of the 20 before it as inputs; and their values."""
+    made: list[Any] = []
+    values: list[int] = []
+    for number in range(count):
+        inputs = dice.sample(range(max(0, number - 20), number), min(number, dice.randrange(3)))
+        made.append(function(folder, number, *(made[i].output for i in inputs)))
+        values.append((number * number + sum(values[i] for i in inputs)) % 1000003)
+        made[-1].output.keep()
+    return made, values
+
+
 def governor_dies(cluster: Cluster, client: Client, dice: random.Random) -> float:
     """Kill a governor; seconds until another one is there."""
     before = {one["governor_id"] for one in client.get_server_info()["governors"]}
@@ -249,16 +261,9 @@ def governor_run(tasks_count: int, seed: int) -> list[float]:
     had_finished: set[str] = set()
     try:
         with Client(cluster.address) as client, client.new_session("deaths") as session:
-            made: list[Any] = []
-            values: list[int] = []
-            for number in range(tasks_count):
-                inputs = dice.sample(range(max(0, number - 20), number), min(number, dice.randrange(3)))
-                made.append(large(work, number, *(made[i].output for i in inputs)))
-                values.append((number * number + sum(values[i] for i in inputs)) % 1000003)
-                made[-1].output.keep()
+            made, values = depending(large, work, tasks_count, dice)
             session.submit()
-            for death in range(2):
-                share = (death + dice.random()) / 2 if death == 0 else 1.0
+            for share in (dice.random() / 2, 1.0):
                 if share == 1.0:  # with all of them kept, and nothing running
                     for task in made:
                         task.wait()
@@ -329,13 +334,7 @@ def run(way: str, tasks_count: int, seed: int) -> list[float]:
             long.output.keep()
             session.submit()
             until(lambda: executions(work)["patient"] == 1, "it runs")
-            made: list[Any] = []
-            values: list[int] = []
-            for number in range(tasks_count):
-                inputs = dice.sample(range(max(0, number - 20), number), min(number, dice.randrange(3)))
-                made.append(added(work, number, *(made[i].output for i in inputs)))
-                values.append((number * number + sum(values[i] for i in inputs)) % 1000003)
-                made[-1].output.keep()
+            made, values = depending(added, work, tasks_count, dice)
             session.submit()
             deaths = 1 if way == "by-hand" or way.startswith("stopped-") else 2
             for number in range(deaths):
