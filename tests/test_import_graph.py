@@ -137,6 +137,7 @@ LAZY = {
         "rain.client.functions.pickling": {"cloudpickle"},
         "rain.objects.pickling.buffers": {"cloudpickle", "rain.objects.pickling.callables"},
         "rain.objects.pickling.callables": {"cloudpickle"},
+        "rain.objects.pickling.importable": {"cloudpickle"},
     },
     "Rain itself, for the fixtures only: pytest loads the plugin for any tests": {
         "rain.pytest_plugin": {"rain"},

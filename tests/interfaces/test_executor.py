@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import functools
 import gc
+import importlib.util
 import os
 import subprocess
 import sys
@@ -76,6 +77,49 @@ def test_calls_of_all_kinds_of_functions(executor: RainExecutor) -> None:
     assert executor.submit(lambda: b"bytes").result() == b"bytes"
     assert type(executor.submit(Point, 1).result()) is Point
     assert executor.submit(max, [3, 9, 5], key=lambda n: -n).result() == 3
+
+
+LOADED = """
+class Pair:
+    def __init__(self, x):
+        self.x = x
+
+def half(x):
+    return x / 2
+
+def with_context(ctx, x):
+    return half(x)
+
+def paired(x):
+    if x is None:
+        raise LookupError("none")
+    return Pair(half(x))
+"""
+
+
+def test_functions_of_modules_that_cannot_be_imported(client: Client, tmp_path: Path) -> None:
+    path = tmp_path / "from_a_file.py"
+    path.write_text(LOADED)
+    spec = importlib.util.spec_from_file_location("from_a_file", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module: Any = importlib.util.module_from_spec(spec)
+    sys.modules["from_a_file"] = module
+    spec.loader.exec_module(module)
+    try:
+        with client.new_session("loaded") as session, client.executor(session=session) as executor:
+            assert task(module.half)(6).result() == 3
+            assert session.call(module.half, 8).result() == 4
+            assert session.run(remote(module.with_context, auto_encode="json")(10)) == 5
+            made: list[Any] = [executor.submit(module.paired, 4), session.call(module.paired, 4)]
+            assert [type(each.result()) for each in made] == [module.Pair, module.Pair]
+            assert executor.submit(lambda pair: pair.x, module.Pair(5)).result() == 5
+            assert executor.submit(lambda: module.paired(6).x).result() == 3
+            with pytest.raises(LookupError) as caught:
+                executor.submit(module.paired, None).result()
+            assert 'raise LookupError("none")' in str(caught.value.__cause__)
+    finally:
+        del sys.modules["from_a_file"]
 
 
 def test_random_numbers_are_those_of_the_sessions_seed(client: Client) -> None:

@@ -16,9 +16,10 @@ import threading
 import typing
 import weakref
 from collections.abc import Callable
-from types import FunctionType
+from types import FunctionType, ModuleType
 from typing import Any
 
+from rain.objects.pickling.importable import tell
 from rain.objects.pickling.reduce import reducer as reducer_of
 
 _LruWrapper: Any = type(functools.lru_cache(lambda: None))
@@ -40,8 +41,10 @@ def reduced(value: Any) -> Any:
         return reducer(value)
     if issubclass(kind, BaseException):
         return reduced_exception(value)
-    if kind.__name__ == "_TypedDictMeta":  # of typing, or of typing_extensions
-        return _typed_dict(value)
+    if issubclass(kind, type):
+        tell(value.__module__)
+        if kind.__name__ == "_TypedDictMeta":  # of typing, or of typing_extensions
+            return _typed_dict(value)
     known = reducer_of(kind)
     return NotImplemented if known is None else known.guarded(value)
 
@@ -50,6 +53,7 @@ def by_reference(value: Any) -> bool:
     """Whether a pickle only says where `value` can be imported from, as of functions and classes of modules."""
     from cloudpickle import cloudpickle
 
+    tell(getattr(value, "__module__", None))
     found = cloudpickle._lookup_module_and_qualname(value)
     return found is not None and not cloudpickle._is_registered_pickle_by_value(found[0])
 
@@ -93,7 +97,13 @@ def make_cached_property(kind: type[functools.cached_property[Any]]) -> Any:
     return made
 
 
+def _module(value: ModuleType) -> Any:
+    tell(value.__name__)
+    return NotImplemented
+
+
 def _function(value: FunctionType) -> Any:
+    tell(value.__module__)
     if value.__code__ is not _DISPATCHER or "registry" not in value.__dict__ or by_reference(value):
         return NotImplemented
     registry: Any = value.__dict__["registry"]
@@ -195,6 +205,7 @@ _REDUCERS: dict[type, Callable[[Any], Any]] = {
     functools.cached_property: _cached_property,
     functools.singledispatchmethod: _singledispatchmethod,
     FunctionType: _function,
+    ModuleType: _module,
     typing.NewType: _new_type,
     typing.ParamSpec: _parameter,
     typing.TypeVarTuple: _parameter,
