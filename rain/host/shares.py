@@ -86,8 +86,13 @@ def scratch_folder(environment: Mapping[str, str] = os.environ) -> tuple[str, st
         folder = environment.get(name, "")
         if os.path.isabs(folder) and os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK):
             return folder, name
-    named = next((name for name in ("TMPDIR", "TEMP", "TMP") if environment.get(name)), "the system's folder")
-    return tempfile.gettempdir(), named
+    used, passed_over = tempfile.gettempdir(), ""
+    for name in ("TMPDIR", "TEMP", "TMP"):
+        folder = environment.get(name, "")
+        if folder and os.path.abspath(folder) == used:
+            return used, name + passed_over
+        passed_over += f"; {name}={folder} cannot be written" if folder else ""
+    return used, "the system's folder" + passed_over
 
 
 # -- batch systems --------------------------------------------------------------------------------

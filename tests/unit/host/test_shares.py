@@ -98,8 +98,13 @@ def test_a_jobs_own_folder_is_used_if_it_can_be(tmp_path: Path) -> None:
     assert scratch_folder({"SLURM_TMPDIR": str(tmp_path)}) == (str(tmp_path), "SLURM_TMPDIR")
     assert scratch_folder({"SLURM_TMPDIR": "relative", "JOBFS": str(tmp_path)}) == (str(tmp_path), "JOBFS")
     missing = str(tmp_path / "none")
-    assert scratch_folder({"SLURM_TMPDIR": missing, "TMPDIR": "x"}) == (tempfile.gettempdir(), "TMPDIR")
-    assert scratch_folder({"SLURM_TMPDIR": missing}) == (tempfile.gettempdir(), "the system's folder")
+    used = tempfile.gettempdir()
+    assert scratch_folder({"SLURM_TMPDIR": missing, "TMPDIR": used}) == (used, "TMPDIR")
+    told = f"TEMP; TMPDIR={missing} cannot be written"
+    assert scratch_folder({"TMPDIR": missing, "TEMP": f"{used}/"}) == (used, told)
+    told = f"the system's folder; TMPDIR={missing} cannot be written"
+    assert scratch_folder({"TMPDIR": missing}) == (used, told)
+    assert scratch_folder({"SLURM_TMPDIR": missing}) == (used, "the system's folder")
 
 
 @pytest.mark.usefixtures("large")
