@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 from rain.common.protocol.messages import GovernorBrief, ServerBrief
 from rain.common.state_styles import NOT_RUN
+from rain.common.states import TaskState
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-TASK_STATES = ("waiting", "ready", "running", "finished", "failed", NOT_RUN, "cancelled")
+TASK_STATES = (*(state.value for state in TaskState), NOT_RUN)
 """All of them are told, also those of which there are none, so that no series comes and goes."""
 LOADS = {
     "own_cpus": ("governor_busy_cpus", "Cpus that the governor and its executors keep busy."),
