@@ -112,6 +112,16 @@ class TaskSpec(msgspec.Struct, array_like=True, gc=False):
     environment: int = 0
 
 
+def runs_once(spec: TaskSpec) -> bool:
+    """Whether the task's user forbade a second run."""
+    return spec.options is not None and spec.options.rerun == "never"
+
+
+def timeout_of(spec: TaskSpec) -> float | None:
+    """Seconds that the task may run."""
+    return None if spec.options is None else spec.options.timeout
+
+
 class ObjectSpec(msgspec.Struct, array_like=True, gc=False):
     """What a data object is, as its user declared it.
 

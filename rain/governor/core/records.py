@@ -19,7 +19,7 @@ from rain.common.protocol.messages import (
     TaskProgress,
     TaskResult,
 )
-from rain.common.spec import Transfer
+from rain.common.spec import Transfer, runs_once, timeout_of
 from rain.common.state_tables import states
 from rain.governor.core.effects import AnyEffect, ExecutorItem, Known, MemberItems
 from rain.governor.estimates import Estimate
@@ -241,14 +241,12 @@ class Task:
     @property
     def timeout(self) -> float | None:
         """Seconds it may run."""
-        options = self.assignment.spec.options
-        return None if options is None else options.timeout
+        return timeout_of(self.assignment.spec)
 
     @property
     def solo(self) -> bool:
         """Whether it may not be queued behind another: ending that one could end it too, and it may not run twice."""
-        options = self.assignment.spec.options
-        return options is not None and options.rerun == "never"
+        return runs_once(self.assignment.spec)
 
     def __repr__(self) -> str:
         return f"<Task {self.id} attempt {self.attempt} {self.phase.value}>"

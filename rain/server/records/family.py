@@ -13,7 +13,7 @@ from rain.common.ids import ID
 from rain.common.location import Inline
 from rain.common.protocol.columns import counts_of
 from rain.common.protocol.families import member_outputs, member_spec
-from rain.common.spec import ObjectInfo, ObjectSpec, TaskSpec
+from rain.common.spec import ObjectInfo, ObjectSpec, TaskSpec, runs_once
 from rain.server.records.data_object import Object
 from rain.server.records.task import Task
 from rain.server.states import CANCELLED, DEMAND, OBJ_FINISHED, QUEUED, READY
@@ -131,7 +131,7 @@ class TaskFamily:
     @property
     def runs_once(self) -> bool:
         """Whether the user forbade a second run of its members."""
-        return self.spec.options is not None and self.spec.options.rerun == "never"
+        return runs_once(self.spec)
 
     @property
     def priority(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rain.common.spec import TaskError, TaskInfo, TaskSpec
+from rain.common.spec import TaskError, TaskInfo, TaskSpec, runs_once
 from rain.common.state_tables import states
 from rain.common.states import TASKS
 from rain.server.states import FIRST_RUN, PLACEMENTS, READY, RETENTIONS, RUNNING, UNPLACED, WAITING
@@ -107,7 +107,7 @@ class Task:
     @property
     def runs_once(self) -> bool:
         """Whether its user forbade a second run."""
-        return self.spec.options is not None and self.spec.options.rerun == "never"
+        return runs_once(self.spec)
 
     @property
     def nodes(self) -> int:

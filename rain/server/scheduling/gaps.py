@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from rain.common.spec import timeout_of
 from rain.server.graph import Graph
 from rain.server.records.family import TaskFamily
 from rain.server.records.governor import Governor
@@ -94,8 +95,7 @@ def filled_units(graph: Graph) -> dict[Governor, dict[str, int]]:
 def longest_s(task: Task | TaskFamily) -> float | None:
     """After how long a task, or a member of a family, will have ended, once it is given to a governor; None if that is
     not known."""
-    options, estimate = task.spec.options, task.estimate
-    limit = None if options is None else options.timeout
+    estimate, limit = task.estimate, timeout_of(task.spec)
     known = None
     if estimate.measured >= MEASURED_LEAST:
         known = (estimate.most_us * MARGIN + estimate.transfer_us) / 1e6

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from rain.common.ids import ID
 from rain.common.protocol.messages import FamilyAssignment
-from rain.common.spec import Transfer
+from rain.common.spec import Transfer, runs_once, timeout_of
 from rain.common.state_tables import states
 from rain.governor.states import PHASES, Phase
 
@@ -101,14 +101,12 @@ class Range:
     @property
     def timeout(self) -> float | None:
         """Seconds that a member may run."""
-        options = self.assignment.spec.options
-        return None if options is None else options.timeout
+        return timeout_of(self.assignment.spec)
 
     @property
     def solo(self) -> bool:
         """As of `rain.governor.core.records.Task`."""
-        options = self.assignment.spec.options
-        return options is not None and options.rerun == "never"
+        return runs_once(self.assignment.spec)
 
     def member_id(self, place: int) -> ID:
         """The id of a member."""

@@ -6,6 +6,7 @@ from random import Random
 
 from rain.common.ids import ID
 from rain.common.limits import PREVIEWED_TASKS_MAX
+from rain.common.location import LocalFile
 from rain.common.protocol import messages as m
 from rain.common.protocol.columns import counts, floats
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskInfo, TaskOptions, TaskSpec, TaskSpecInput, Transfer
@@ -156,6 +157,43 @@ def test_members_are_taken_back() -> None:
     assert f"> gave back 1/{last} 1/14" in rig.step(ev.ExecutorRecalled(1, [given[1]]))
 
 
+def test_of_what_is_asked_back_that_has_ended_is_told_and_the_rest_comes_back_once() -> None:
+    rig, given = started(1000)
+    last = FIRST + 2 * 999
+    rig.take_back(FIRST + 2, FIRST + 4, FIRST + 8, last)
+    assert "> columns 1/12" not in ended(rig, FIRST + 2, 2)  # 1/12 and 1/14 were faster: they are told one by one
+    assert {result.id for said in rig.said(m.Finished) for result in said.results} == {ID(1, 12), ID(1, 14)}
+    lines = rig.step(ev.ExecutorRecalled(1, [given[3]]))
+    assert f"> gave back 1/{last} 1/18" in lines
+    assert "> columns 1/16" in ended(rig, FIRST + 6, 1)
+    rig.server(m.Assign([], [], [family(1, FIRST + 8)]))  # the rest of its range is still here
+    assert rig.take_back(FIRST + 8) == ["> gave back 1/18"], "it is here once more"
+
+
+def test_a_large_result_of_a_member_is_told_alone_and_held_here() -> None:
+    rig, _ = started(20)
+    output = m.OutputResult(ID(1, 15), ObjectInfo(size=1 << 20), LocalFile("/out", 7, 1 << 20, 0, 1))
+    large = m.TaskResult(ID(1, 14), 1, TaskInfo(duration=0.1), [output])
+    lines = rig.step(
+        ev.ExecutorResults(1, [], families=[told(12, 1)]),
+        ev.ExecutorResults(1, [large]),
+        ev.ExecutorResults(1, [], families=[told(16, 1)]),
+    )
+    assert lines[:2] == ["> columns 1/12 1/16", "> finished 1/14"]
+    assert rig.server(m.DropObjects([ID(1, 15)])) == ["delete 1/15", "> dropped 1/15"]
+
+
+def test_one_is_cancelled_while_all_wait_for_their_input() -> None:
+    rig = Rig()
+    rig.server(m.Assign([], [blob(5, None)], [family(3, inputs=(5,))]))
+    assert rig.cancel(FIRST + 2) == [f"> stopped 1/{FIRST + 2}"]
+    assert numbers(rig.step(ev.FetchDone(ID(1, 5), None))) == [1]
+    assert numbers(ended(rig, FIRST, 1)) == [2]
+    lines = ended(rig, FIRST + 4, 1)
+    assert "> columns 1/14" in lines
+    assert not numbers(lines)
+
+
 def test_a_timeout_ends_the_member_that_runs() -> None:
     rig, given = started(20, options=TaskOptions(timeout=0.5))
     rig.step(ev.ExecutorSeen(1, given[0]))
@@ -256,6 +294,7 @@ def test_what_a_member_says_of_itself_is_passed_on() -> None:
 def test_no_member_outlives_its_session() -> None:
     rig, _ = started(1000)
     assert rig.server(m.EndSession(1)) == ["kill e1"]
+    assert ended(rig, FIRST + 2, 2) == [], "nobody asks for results any more"
     lines = rig.step(ev.ExecutorExited(1, "was killed by signal SIGKILL"))
     assert lines == ["delete session 1", "> session 1 ended"]
 

@@ -91,6 +91,46 @@ def test_members_run_and_finish() -> None:
     assert (list(counts_of(column.sizes)), list(counts_of(column.checksums))) == ([2] * 3, [9] * 3)
 
 
+def test_what_comes_in_parts_stands_where_it_belongs() -> None:
+    rig, made = started(6, cpus=6.0)
+    for first, count in ((3, 2), (0, 3), (5, 1)):
+        rig.says("g:1", m.Finished([], [results(made, first, count)]))
+    rig.turn()
+    located = rig.ask(m.Locate, rig.session, [ID(id[0], id[1] + 1) for id in members(made)])
+    assert [one.location.data for one in located.objects] == [b"v0", b"v1", b"v2", b"v0", b"v1", b"v0"]
+
+
+def test_a_large_result_is_where_it_was_made_and_the_others_are_here() -> None:
+    rig, made = started(4, cpus=4.0)
+    ids = members(made)
+    output = ID(ids[1][0], ids[1][1] + 1)
+    file = LocalFile("/out/1", 7, LARGE, 0, 1)
+    large = m.OutputResult(output, ObjectInfo(size=LARGE), file)
+    alone = m.TaskResult(ids[1], 1, TaskInfo(start_time=5.0, duration=0.5), [large])
+    rig.says("g:1", m.Finished([alone], [results(made, 0, 1), results(made, 2, 2)]))
+    rig.turn()
+    assert own(rig) == [ids[1][1]], "it may have to make that again"
+    assert [rig.state(id) for id in ids] == ["finished"] * 4
+    (located,) = rig.ask(m.Locate, rig.session, [output]).objects
+    assert [(one.address, one.file) for one in located.location.replicas] == [("g:1", file)]
+    rig.gone("g:1")
+    rig.governor("g:2", cpus=4.0)
+    rig.turn()
+    assert {(id, attempt) for (id, attempt), (name, _) in rig.given.items() if name == "g:2"} == {(ids[1], 2)}
+    assert rig.given[(ids[1], 2)][1].spec.config[0] == b"args 1"
+
+
+def test_results_of_an_attempt_that_was_never_given_do_not_count() -> None:
+    rig, made = started(3, cpus=3.0)
+    rig.says("g:1", m.Finished([], [results(made, 0, 3, attempt=2)]))
+    rig.turn()
+    assert {rig.state(id) for id in members(made)} == {"ready"}
+    assert rig.core.state.stale_results == 3
+    rig.says("g:1", m.Finished([], [results(made, 0, 3)]))
+    rig.turn()
+    assert {rig.state(id) for id in members(made)} == {"finished"}
+
+
 def test_families_stand_between_tasks_in_the_order_of_making() -> None:
     rig = Rig()
     function = rig.constant()
@@ -272,12 +312,17 @@ def test_a_failure_under_stop_ends_the_session() -> None:
     assert stopped[0].task == members(made)[1]
     counts = rig.ask(m.GetServerInfo).sessions[0].tasks
     assert counts == {"cancelled": 499, "failed": 1}
+    rig.says("g:1", m.Finished([], [results(made, 0, 1)]))  # it had ended before its governor heard of that
+    assert rig.ask(m.GetServerInfo).sessions[0].tasks == counts
     rig.ask(m.CloseSession, rig.session)
     rig.turn()
+    rig.says("g:1", m.Finished([], [results(made, 2, 1)]))
     rig.says("g:1", m.SessionEnded(rig.session))
     rig.turn()
     assert not rig.core.state.graph.sessions
     assert not rig.core.state.graph.governors["g:1"].count
+    rig.says("g:1", m.Finished([], [results(made, 3, 1)]))
+    rig.turn()
 
 
 def test_a_crash_charges_one_member_alone() -> None:
@@ -528,19 +573,26 @@ def test_events_tell_of_each_member() -> None:
 def test_a_client_that_is_behind_is_told_the_present() -> None:
     rig, made = started(4, cpus=4.0)
     rig.to_client.clear()
-    more = family(rig, 2, rig.constant())
+    more = family(rig, 3, rig.constant())
+    rig.governor("g:2", cpus=4.0)
     rig.step(ev.ClientPace("c", True))
     assert isinstance(submit(rig, more), m.Done)
     rig.turn()
     rig.says("g:1", m.Finished([], [results(made, 0, 3)]))
-    rig.says("g:1", failure(members(more)[1]))
+    where = {id: name for (id, _), (name, _) in rig.given.items()}
+    rig.says(where[members(more)[2]], m.Finished([], [results(more, 2, 1)]))
+    rig.says(where[members(more)[1]], failure(members(more)[1]))
     rig.turn()
     assert not [said for said in rig.to_client if isinstance(said, m.SessionUpdate)]
     rig.step(ev.ClientPace("c", False))
     rig.turn()
     updates = [said for said in rig.to_client if isinstance(said, m.SessionUpdate)]
     told = [(one.first, one.count, one.state.value) for update in updates for one in update.families]
-    assert told == [(members(more)[0], 1, "ready"), (members(made)[0], 3, "finished")]
+    assert told == [
+        (members(more)[0], 1, "ready"),
+        (members(made)[0], 3, "finished"),
+        (members(more)[2], 1, "finished"),
+    ]
     assert [(one.id, one.state.value) for update in updates for one in update.tasks] == [(members(more)[1], "failed")]
 
 
