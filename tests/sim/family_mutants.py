@@ -41,10 +41,10 @@ FAMILY_MUTANTS = [
         "    if states[start] == code:\n",
     ),
     _server(
-        "results of any attempt count",
+        "what is given back stays where it was",
         "core.lifecycle.families",
-        "if which or slot < 0 or told.attempt != 1 or",
-        "if which or slot < 0 or",
+        "            family.states[members.start : members.stop] = bytes((FREE,)) * (members.stop - members.start)\n",
+        "",
     ),
     _server(
         "members of a lost governor stay there",
@@ -77,10 +77,10 @@ FAMILY_MUTANTS = [
         "        if at not in family.kept:\n",
     ),
     _server(
-        "a client is told late that a member is ready",
-        "core.reporting.updates",
-        "        if state == FREE or state >= AT:\n",
-        "        if state:\n",
+        "of the members of a run that have finished the last is not told",
+        "core.lifecycle.families",
+        "FamilyUpdate(told.first, stride, count, FINISHED,",
+        "FamilyUpdate(told.first, stride, count - 1, FINISHED,",
     ),
     _server(
         "a client that is behind is told nothing of members",

@@ -8,7 +8,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from rain.common.ids import ID
-from rain.common.limits import GOVERNOR_RETURN_S
+from rain.common.limits import GOVERNOR_RETURN_S, PREVIEWED_TASKS_MAX
 from rain.common.location import Inline, LocalFile, Replicas
 from rain.common.protocol import messages as m
 from rain.common.protocol.messages import ObjectData, OutputResult, TaskAssignment, TaskResult
@@ -85,6 +85,7 @@ class SimGovernor:
         self.random: Random = world.random
         self.previews = Random(f"{world.seed} {host}")  # dice of their own
         self.columns = Random(f"{world.seed} {host} columns")
+        self.past_tasks = Random(f"{world.seed} {host} past").choice([0, PREVIEWED_TASKS_MAX + 1])
         self.alive = True
         self.store: dict[ID, tuple[bytes, LocalFile | None]] = {}
         world.stores += 1
@@ -161,6 +162,9 @@ class SimGovernor:
             if isinstance(message, m.Assign) and self.world.faulty and self.random.random() < 0.03:
                 self._lose_an_input(message)
             self.step(ev.ServerSaid(message))
+        # A session that has had many tasks gets no previews, and what is kept of members stays in columns.
+        for session in self.core._state.sessions.values():
+            session.tasks_seen = max(session.tasks_seen, self.past_tasks)
 
     def reset(self) -> None:
         """The server knows nothing of the conversation."""
