@@ -138,8 +138,10 @@ class Guardian:
                 self._start_due()
                 self._end_late()
                 pending = self._nursery or any(p.pid or p.start_at is not None for p in self._processes)
-                # Why something could not start its owner reads in the logs, and then lets go.
-                if not pending and not (self._unstarted and self._lifeline is not None):
+                # Why something could not start is read in the logs by the process that started the guardian; then it
+                # lets go, or stops the guardian.
+                read = self._unstarted and (self._lifeline is not None or self._report_to is not None)
+                if not pending and not read:
                     break
                 self._wait(self._next_start())
         finally:
@@ -160,6 +162,8 @@ class Guardian:
         watched = [self._wake, *folders_at, *(p.ready for p in self._processes if p.ready is not None)]
         if self._lifeline is not None and not self._stopping:
             watched.append(self._lifeline)
+        if self._report_to is not None:
+            watched.append(self._report_to)  # "readable" when no process has its other end any more
         if self._nursery is not None:
             watched.append(self._nursery[1])
         for descriptor in select.select(watched, [], [], timeout_s)[0]:
@@ -171,6 +175,8 @@ class Guardian:
                 if not os.read(descriptor, 4096):
                     self._why = "the process that it belonged to has ended or let go of it"
                     self._stopping = True
+            elif descriptor == self._report_to:
+                self._report_to = None
             elif self._nursery is not None and descriptor == self._nursery[1]:
                 self._read_nursery(descriptor)
             else:

@@ -91,16 +91,30 @@ def test_everything_ends_with_the_launch_also_what_fled_into_its_own_session(pid
     assert not folder.exists()
 
 
-def test_a_log_is_there_until_its_owner_has_read_why_nothing_started(tmp_path):
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_log_is_there_until_its_owner_has_read_why_nothing_started(tmp_path, tied):
     scratch = Scratch(str(tmp_path), "private-")
     log = Path(scratch.path, "log")
     program = Program("it", ["-c", "import sys; sys.exit('rain it: no')"], str(log), [sys.executable])
-    launch = Launch([program], scratch.path, owned=scratch, preload=False)
+    launch = Launch([program], scratch.path, owned=scratch, tied=tied, preload=False)
     assert select.select([launch._reports], [], [], GUARD_S)[0]
     with pytest.raises(subprocess.TimeoutExpired):
         launch._process.wait(0.3)
     with pytest.raises(RainException, match=r"^no$"):
         launch.wait()
+    assert not log.parent.exists()
+
+
+def test_an_untied_guardian_of_nothing_ends_when_nobody_will_read_its_logs(tmp_path):
+    scratch = Scratch(str(tmp_path), "private-")
+    log = Path(scratch.path, "log")
+    program = Program("it", ["-c", "import sys; sys.exit('rain it: no')"], str(log), [sys.executable])
+    launch = Launch([program], scratch.path, owned=scratch, tied=False, preload=False)
+    process = launch._process
+    assert select.select([launch._reports], [], [], GUARD_S)[0]
+    os.close(launch._reports)  # as when the process that started it is killed
+    launch._reports = -1
+    process.wait(GUARD_S)
     assert not log.parent.exists()
 
 
