@@ -415,8 +415,8 @@ def current_task() -> Context:
     context = executor_task.context or _local.get()
     if context is None:
         raise RainException(
-            "no task runs here: current_task() is for functions that are called by a task; to try one without, "
-            "call fn.local(...), which gives it a context of its own"
+            "no task runs here: current_task() and rng() are for functions that are called by a task; to try one "
+            "without, call fn.local(...), which gives it a context of its own"
         )
     return context
 

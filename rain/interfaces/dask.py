@@ -94,7 +94,7 @@ def dask_get(dsk: Any, keys: Any, *, client: Client | None = None, callbacks: An
     chosen = {name: value for name, value in options.items() if name in OPTION_NAMES}
     asked = list(dict.fromkeys(wanted_keys(keys)))
     graph = Prepared(dsk, asked, fuse=bool(options.get("optimize_graph", True)))
-    place = _Place.of(client_in_use() if client is None else client, chosen)
+    place = _Place.of(client_in_use(client), chosen)
     with local_callbacks(callbacks) as told, place.in_use() as calls:
         watch = _Watch(dsk, graph, told) if told else None
         done = False

@@ -40,7 +40,7 @@ class RainExecutor(concurrent.futures.Executor):
     """
 
     def __init__(self, client: Client, options: dict[str, Any], session: Session | None = None) -> None:
-        Options(options, "an executor")  # a wrong one makes no session
+        Options({**options, "session": session}, "an executor")  # a wrong one makes no session
         owned = session is None
         self.session = client.new_session("executor") if session is None else session
         self._dispatcher = Dispatcher(self.session, options, owned)

@@ -21,16 +21,20 @@ _dispatchers: weakref.WeakKeyDictionary[Client, dict[str, Dispatcher]] = weakref
 _own: Client | None = None
 
 
-def client_in_use() -> Client:
-    """The client of the active session, else the one that connected last, else a local one that is made for this
-    process.
+def client_in_use(given: Client | None = None) -> Client:
+    """The client that is `given`, else that of the active session, else the one that connected last, else a local one
+    that is made for this process.
 
     Raises
     ------
     RainException
-        If there is none and none can be made.
+        If something else is given, or there is none and none can be made.
     """
     global _own
+    if given is not None:
+        if not isinstance(given, Client):
+            raise RainException(f"client= is a Client, not {type(given).__name__} ({given!r})")
+        return given
     if in_task():
         raise RainException("a task makes no tasks: inside of one no client is used or made")
     try:

@@ -24,6 +24,7 @@ from joblib.parallel import (
     ThreadingBackend,
 )
 
+from rain.client.building.options import Options
 from rain.client.operations.operation import block
 from rain.client.operations.session_operations import cancel
 from rain.common.errors import RainException, RainWarning
@@ -177,13 +178,12 @@ class RainBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
     # -- sending --------------------------------------------------------------------------------
 
     def _in_use(self) -> Client:
-        if self._client is None:
-            self._client = client_in_use()
+        self._client = client_in_use(self._client)
         return self._client
 
     def _room(self) -> int:
         """How many calls the governors have cpus for."""
-        cpus = float(self._options.get("cpus", 1))
+        cpus = Options(self._options, "joblib's backend").resources.get("cpus", 0)
         return max(1, int(cpus_of(self._in_use()) // cpus)) if cpus else sys.maxsize
 
     def _send(self, func: Any) -> RainFuture:

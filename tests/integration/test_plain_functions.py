@@ -248,6 +248,10 @@ def test_lengths_that_differ(session: Session) -> None:
     for function in (add, rain.remote(auto_encode="json")(lambda ctx, a, b: a)):
         with pytest.raises(RainException, match="strict=True asks for that"):
             function.map([1, 2, 3], iter([1]), strict=True)
+        with pytest.raises(ValueError, match="invalid literal"):  # of the user's iterable, not of lengths
+            function.map([1, 2, 3], map(int, ["1", "x", "3"]), strict=True)
+        with pytest.raises(TypeError, match=r"\.map\(\) takes iterables, one for each argument, not 3"):
+            function.map([1, 2], 3)
     before = len(session.tasks)
     strictly = task(lambda x, strict=None: (x, strict))
     assert session.run(strictly.map([1, 2], strict=False)) == [(1, False), (2, False)]
@@ -312,6 +316,9 @@ def test_files_are_read_when_they_are_submitted(session: Session, tmp_path: Path
         rain.files("no/*.fits")
     with pytest.raises(RainException, match=r"use directory\(path\)"):
         rain.files(tmp_path / "folder")
+    for wrong in (3, [3], b"bytes"):
+        with pytest.raises(RainException, match=r"files\(\): a path"):
+            rain.files(wrong)  # type: ignore[arg-type]
     (changed,) = rain.files([tmp_path / "a.bin"])
     (tmp_path / "a.bin").write_bytes(large[1:])
     with pytest.raises(RainException, match=r"a\.bin was changed after it was given to files"):

@@ -176,6 +176,8 @@ def test_keywords(client: Client) -> None:
     with pytest.warns(RainWarning, match="no use for the keywords bogus"):
         assert delayed(double)(4).compute(bogus=1) == 8
     assert rain.dask_get({"x": (double, 2)}, "x", client=client) == 4
+    with pytest.raises(RainException, match=r"client= is a Client, not int \(3\)"):
+        rain.dask_get({"x": (double, 2)}, "x", client=3)  # type: ignore[arg-type]
 
 
 def test_callbacks_are_told() -> None:

@@ -323,6 +323,13 @@ def test_a_large_array_is_sent_once_and_again_when_it_has_changed(client: Client
         assert not constants
 
 
+def test_what_is_no_session_is_said(client: Client) -> None:
+    before = client.sessions()
+    with pytest.raises(RainException, match="session= is a Session, not int"):
+        client.executor(session=3)  # type: ignore[arg-type]
+    assert len(client.sessions()) == len(before)
+
+
 def test_options_are_those_of_tasks(client: Client) -> None:
     with client.executor(cpus=2, name="mine", retries=1) as executor:
         future = executor.submit(square, 2)

@@ -17,7 +17,7 @@ import joblib
 import numpy as np
 import pytest
 
-from rain import Client, RainWarning, TaskException
+from rain import Client, RainException, RainWarning, TaskException
 from rain.interfaces import home, shared_arrays
 from tests.support.waiting import GUARD_S, until
 
@@ -112,6 +112,17 @@ def test_calls_in_calls_run_in_the_executor() -> None:
     for inside in joblib.Parallel(n_jobs=2)(joblib.delayed(nested)(n) for n in range(2)):
         assert len(inside) == 1
         assert os.getpid() not in inside
+
+
+def test_what_is_no_client_or_no_number_is_said(client: Client) -> None:
+    def run(**options: Any) -> None:
+        with joblib.parallel_config("rain", **options):
+            joblib.Parallel()(joblib.delayed(abs)(n) for n in range(2))
+
+    with pytest.raises(RainException, match=r"client= is a Client, not int \(3\)"):
+        run(client=3)
+    with pytest.raises(RainException, match="cpus is a number, not str"):
+        run(client=client, cpus="a")
 
 
 def test_fewer_jobs_than_cpus(tmp_path: Path) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence, Sized
+from itertools import zip_longest
 from typing import Any
 
 from rain.client.functions.call_sites import warn
 from rain.common.errors import RainException
+
+_MISSING = object()
 
 
 def rows(iterables: Sequence[Iterable[Any]], strict: bool | None, owner: str) -> list[tuple[Any, ...]]:
@@ -32,13 +35,11 @@ def rows(iterables: Sequence[Iterable[Any]], strict: bool | None, owner: str) ->
         raise TypeError(f"{owner}.map() needs at least one iterable")
     if strict not in (None, True, False):
         raise RainException(f"{owner}.map(): strict is True or False, not {strict!r}")
+    for each in iterables:
+        if not hasattr(each, "__iter__") and not hasattr(each, "__getitem__"):
+            raise TypeError(f"{owner}.map() takes iterables, one for each argument, not {each!r}")
     if strict:
-        try:
-            return list(zip(*iterables, strict=True))
-        except ValueError as error:
-            raise RainException(
-                f"{owner}.map(): the iterables are not of one length, and strict=True asks for that: {error}"
-            ) from None
+        return _of_one_length(iterables, owner)
     lengths = [len(each) for each in iterables if isinstance(each, Sized)]
     if strict is None and len(set(lengths)) > 1:
         told = ", ".join(map(str, lengths))
@@ -47,3 +48,17 @@ def rows(iterables: Sequence[Iterable[Any]], strict: bool | None, owner: str) ->
             "made; strict=True makes that an error, strict=False says that it is meant"
         )
     return list(zip(*iterables, strict=False))
+
+
+def _of_one_length(iterables: Sequence[Iterable[Any]], owner: str) -> list[tuple[Any, ...]]:
+    found: list[tuple[Any, ...]] = []
+    # Not zip(strict=True): a ValueError that one of the iterables raises is the user's, and stays as it is.
+    for row in zip_longest(*iterables, fillvalue=_MISSING):
+        if any(item is _MISSING for item in row):
+            ended = next(place for place, item in enumerate(row) if item is _MISSING)
+            raise RainException(
+                f"{owner}.map(): the iterables are not of one length, and strict=True asks for that: "
+                f"number {ended + 1} has {len(found)} items, and another one has more"
+            )
+        found.append(row)
+    return found

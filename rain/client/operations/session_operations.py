@@ -24,6 +24,7 @@ from rain.client.report.echo import begin_unasked, flushed
 from rain.client.report.failed_tasks import FailedTasks
 from rain.common.errors import RainException
 from rain.common.state_styles import ends_text
+from rain.common.states import TaskState
 
 if TYPE_CHECKING:
     from rain.client.core.families.family import Family
@@ -235,8 +236,12 @@ def wait_all(session: Session, raise_on_failure: bool) -> Operation[list[Task]]:
     if failed and raise_on_failure:
         count, them = (f"{len(failed)} tasks", "them") if len(failed) > 1 else ("1 task", "it")
         ends = ends_text(record.shown for record in records)
+        cancelled = sum(record.state is TaskState.CANCELLED for record in records)
+        again = f"session.retry() runs {them} again, " if cancelled < len(failed) else ""
+        if cancelled:
+            again += "session.retry([task]) runs a cancelled one after all, "
         warn(
-            f"{count} of session {session.name!r} did not finish ({ends}): session.retry() runs {them} again, "
+            f"{count} of session {session.name!r} did not finish ({ends}): {again}"
             f"session.forget() lets {them} go, session.wait_all(raise_on_failure=False) gives {them}"
         )
     return failed

@@ -64,8 +64,19 @@ def files(
     """
     kind = check_content_type(content_type)
     owner = get_active_session() if session is None else session
-    given: list[Any] = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-    return [_object(path, kind, owner) for one in given for path in _found(os.fspath(one))]
+    return [_object(path, kind, owner) for one in _each(paths) for path in _found(one)]
+
+
+def _each(paths: Any) -> list[str]:
+    given = [paths] if isinstance(paths, str | os.PathLike) else paths
+    try:
+        each = [os.fspath(one) for one in given]
+    except TypeError:
+        raise RainException(f"files(): a path or pattern, or an iterable of them, is expected, not {paths!r}") from None
+    for path in each:
+        if not isinstance(path, str):
+            raise RainException(f"files(): a path is a str or os.PathLike, not {path!r}")
+    return each
 
 
 def _found(pattern: str) -> list[str]:

@@ -488,7 +488,9 @@ def test_cancelled_tasks(link: FakeLink, session: Session) -> None:
     cancelled()
     with pytest.raises(TaskCancelled, match="was cancelled"):
         task.wait()
-    with pytest.warns(RainWarning, match=r"1 task of session 'test' did not finish \(1 cancelled\): session.retry"):
+    with pytest.warns(
+        RainWarning, match=r"1 task of session 'test' did not finish \(1 cancelled\): session.retry\(\[task\]\)"
+    ):
         assert session.wait_all() == [task]
     assert session.wait_all(raise_on_failure=False) == [task]
 
