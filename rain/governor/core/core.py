@@ -177,9 +177,11 @@ class GovernorCore:
 
     @property
     def quiet(self) -> bool:
-        """Whether nothing runs and nothing is on its way; for tests, which then let no time pass."""
+        """Whether nothing runs, nothing is on its way and no time is set to leave; for tests, which then let no time
+        pass."""
         state = self._state
-        return not (state.executors or state.builtins or state.fetching or state.held)
+        leaves = state.departure.stage in (Stage.DRAINING, Stage.HANDING_BACK)
+        return not (state.executors or state.builtins or state.fetching or state.held or leaves)
 
     def check(self) -> None:
         """Assert all invariants; for tests."""
