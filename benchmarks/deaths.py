@@ -44,6 +44,7 @@ from rain import Client, remote
 from rain.common.states import TaskState
 from rain.deploy.start import StartOptions, start
 from rain.host.process_table import is_alive, parents
+from rain.net.own_address import own_address
 from rain.processes import connection_files
 from rain.processes.launching import stop_guardian
 
@@ -284,13 +285,6 @@ def governor_run(tasks_count: int, seed: int) -> list[float]:
     return took
 
 
-def _own_host() -> str:
-    """An address of this machine that is not loopback."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect(("192.0.2.1", 9))  # nothing is sent
-        return str(probe.getsockname()[0])
-
-
 def happens(way: str, cluster: Cluster, proxy: Proxy | None, client: Client) -> Iterator[float]:
     """Let it happen; seconds until the server answers again."""
     before = cluster.file.pid
@@ -324,7 +318,7 @@ def run(way: str, tasks_count: int, seed: int) -> list[float]:
     """
     dice = random.Random(seed)
     folder = tempfile.mkdtemp(prefix="rain-deaths-")
-    cluster = Cluster(folder, _own_host() if way == "corrupting" else "127.0.0.1")
+    cluster = Cluster(folder, own_address() if way == "corrupting" else "127.0.0.1")
     os.mkdir(work := f"{folder}/work")
     proxy = Proxy(cluster.address, way) if way in PROXIED else None
     came_back: list[float] = []
