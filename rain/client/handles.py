@@ -42,6 +42,8 @@ class Inside:
         Open ``with session:`` blocks.
     at_end : list of callable
         Called once the session has ended, in the thread that ends it.
+    of_interface : bool
+        Whether an interface made it, as joblib's backend does, whose users have no variable of it.
     plain : dict of int to (callable, PlainFunction)
         What `Session.call` called, by the callable's `id`.
     seed : int or None
@@ -58,6 +60,7 @@ class Inside:
         "echo_wanted",
         "encoder",
         "mirror",
+        "of_interface",
         "plain",
         "renewals",
         "seed",
@@ -74,6 +77,7 @@ class Inside:
         self.echo: Echo | None = None
         self.echo_wanted: bool | None = None
         self.closing_blocks = 0
+        self.of_interface = False
         self.at_end: list[Callable[[], None]] = []
         self.plain: dict[int, tuple[Any, Any]] = {}
         self.seed: int | None = None

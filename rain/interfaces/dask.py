@@ -149,6 +149,7 @@ class _Place:
                 assert client is not None
                 Options(self._options, "dask_get()")  # a wrong one makes no session
                 calls = self._calls = Calls(client.new_session("dask"), self._options)
+                inside(calls.session).of_interface = True
             self._users += 1
         try:
             yield calls

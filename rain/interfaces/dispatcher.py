@@ -63,6 +63,7 @@ class Dispatcher:
 
     def __init__(self, session: Session, options: dict[str, Any], owns_session: bool) -> None:
         own = inside(session)
+        own.of_interface = own.of_interface or owns_session
         self.session = session
         self.lock = threading.RLock()
         self.calls = Calls(session, options)

@@ -97,7 +97,10 @@ def test_calls_run_in_tasks_and_share_one_session(client: Client) -> None:
 def test_the_exception_of_a_call_ends_the_rest(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="the first one") as caught:
         joblib.Parallel(n_jobs=2)(joblib.delayed(fails_or_stays)(str(tmp_path), n) for n in range(2))
-    assert isinstance(caught.value.__cause__, TaskException)
+    error = caught.value.__cause__
+    assert isinstance(error, TaskException)
+    assert "error.task.stdout()" in str(error)
+    assert "session" not in str(error).rpartition("To look closer")[2]
     assert joblib.Parallel()(joblib.delayed(inverse)(n) for n in (1, 2)) == [1, 0.5]
 
 

@@ -109,6 +109,8 @@ def hints(session: Session, record: TaskRecord) -> list[str]:
         look = look and f"To look closer: {look}"
     if record.forgotten or root.forgotten:
         repair = "It was forgotten and cannot be retried: make and submit it anew."
+    elif own.of_interface:
+        repair = _without_session(repair)
     elif repair:
         repair = f"{repair} SESSION.forget() lets it go."
     found += [_with_names(part, session, root) for part in (look, repair) if part]
@@ -130,16 +132,27 @@ def _of_libraries(session: Session, record: TaskRecord) -> list[str]:
     return connection.libraries.advice(connection.core.libraries, record.error, record.info.governor)
 
 
+def _without_session(advice: str) -> str:
+    """What is left of it for users who have no variable of the session."""
+    left = "; ".join(part for part in advice.removesuffix(".").split("; ") if "SESSION" not in part)
+    return left and f"{left}."
+
+
 def _with_names(advice: str, session: Session, record: TaskRecord) -> str:
     """`advice` with names that can be copied: variables of the user's, where there are any."""
     of_session = name_in_use(session, "session")
     found = advice.replace("SESSION", of_session)
+    of_interface = inside(session).of_interface
     if "TASK" in found:
         handle = record.handle() if record.handle is not None else None
-        by_id = f"{of_session}.find('{record.spec.id}')"
-        found = found.replace("TASK", by_id if handle is None else name_in_use(handle, by_id))
+        otherwise = "error.task" if of_interface else f"{of_session}.find('{record.spec.id}')"
+        name = otherwise if handle is None else name_in_use(handle, otherwise)
+        found = found.replace("TASK", name)
+        if of_interface and name == otherwise:
+            found += " Here `error` is this TaskException."
     if "CLIENT" in found:
-        found = found.replace("CLIENT", name_in_use(session.client, f"{of_session}.client"))
+        otherwise = "client" if of_interface else f"{of_session}.client"
+        found = found.replace("CLIENT", name_in_use(session.client, otherwise))
     return found
 
 
@@ -171,7 +184,7 @@ _REPAIR = {
     "cancelled": "SESSION.retry([TASK]) runs it after all.",
     "input": f"{_AGAIN}, and makes lost data again where it can.",
     "lost": f"{_AGAIN}, although it has rerun='never'.",
-    "resources": f"Make the task again with less, or start a governor that has it: then {_AGAIN}.",
+    "resources": f"Make the task again with less, or start a governor that has it; then {_AGAIN}.",
 }
 """kind of error -> how to go on."""
 

@@ -90,6 +90,25 @@ def test_the_names_in_hints_exist(
         assert all(keyword in parameters for keyword in re.findall(r"(\w+)=", given)), advice
 
 
+@pytest.mark.parametrize("kind", sorted({*failures._LOOK, *failures._REPAIR}))
+def test_hints_for_users_of_interfaces_name_no_session(
+    session: Session, link: FakeLink, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session._inside.of_interface = True
+    made = work()
+    session.submit()
+    state = TaskState.CANCELLED if kind == "cancelled" else TaskState.FAILED
+    link.fail(made, TaskError(kind, "no good"), state=state)
+    advice = hints_in_a_notebook(session, made, {"client": session.client}, monkeypatch)
+    assert not re.search(r"session|SESSION|TASK", advice)
+    with pytest.raises(TaskException) as caught:
+        made.wait()
+    for called in re.findall(r"error\.task\.\w+", advice):
+        assert callable(eval(called, {"error": caught.value}))
+    assert ("`error` is this" in advice) == ("error.task" in advice)
+    assert advice or kind in ("lost", "cancelled")
+
+
 def test_hints_for_programs(session: Session, link: FakeLink) -> None:
     task = tasks.Execute("false")
     session.submit()
