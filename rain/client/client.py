@@ -7,13 +7,11 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import wait
 from typing import TYPE_CHECKING, Any
 
-from rain.client.core.session_mirror import SessionMirror
-from rain.client.functions.modules import Surroundings
 from rain.client.handles import inside
-from rain.client.local_cluster import PRIVATE, LocalCluster
+from rain.client.local_cluster import LocalCluster
+from rain.client.opening.sessions import Sessions
 from rain.client.operations import requests
 from rain.client.operations.connection import Connection
-from rain.client.operations.executors import Executors
 from rain.client.operations.link import Link, ServerLink
 from rain.client.operations.operation import Operation, block, check_timeout
 from rain.client.operations.session_operations import Item
@@ -21,12 +19,10 @@ from rain.client.operations.twins import awaitable, blocking
 from rain.client.places import open_clients
 from rain.client.places.pool_list import PoolList
 from rain.client.places.pools import Pools, client_on
-from rain.client.session import Session
 from rain.common.errors import RainException
 from rain.common.jupyter import display_hooks
 from rain.common.limits import CONNECT_S, ECHO_FLUSH_S, LEAVE_ASKED_S
 from rain.common.protocol.address import SERVER_PORT, format_address, http_url, parse_address
-from rain.common.protocol.messages import SessionSummary
 from rain.common.suggestions.keywords import suggesting
 from rain.net.auth import http_bearer
 from rain.net.https import pinned_context
@@ -38,7 +34,7 @@ if TYPE_CHECKING:
     from rain.deploy.pools.pool import Pool
 
 
-class Client(Executors):
+class Client(Sessions):
     """A connection to a server.
 
     Parameters
@@ -331,105 +327,6 @@ class Client(Executors):
     def __exit__(self, *_: Any) -> None:
         self.close()
 
-    # -- sessions -------------------------------------------------------------------------------
-
-    @blocking
-    def new_session(
-        self,
-        name: str = "Unnamed Session",
-        default: bool = False,
-        *,
-        on_failure: str = "continue",
-        persistent: bool = False,
-        timeout: float | None = None,
-    ) -> Operation[Session]:
-        """A new session.
-
-        Parameters
-        ----------
-        name : str
-        default : bool
-            Whether new items go there when no ``with`` block is open.
-        on_failure : {"continue", "stop"}
-            Whether a failed task leaves all else running, or stops the session.
-        persistent : bool
-            Whether the session lives on until it is closed, without its client.
-        timeout : float, optional
-            Seconds.
-
-        Returns
-        -------
-        Session
-
-        Raises
-        ------
-        RainException
-            If the client is closed or lost.
-        """
-        self._check()
-        return requests.new_session(self._connection, self._session, name, default, on_failure, persistent)
-
-    new_session_async = awaitable(new_session)
-
-    @blocking
-    def sessions(self, timeout: float | None = None) -> Operation[list[SessionSummary]]:
-        """All sessions at the server, in short.
-
-        Parameters
-        ----------
-        timeout : float, optional
-            Seconds.
-
-        Returns
-        -------
-        list of SessionSummary
-            Each has `session_id`, `name`, `persistent`, and how many tasks it has.
-
-        Raises
-        ------
-        RainException
-            If the client is closed or lost.
-        TimeoutError
-            If the server has not answered within `timeout`.
-        """
-        self._check()
-        return requests.session_list(self._connection)
-
-    sessions_async = awaitable(sessions)
-
-    @blocking
-    def attach(self, session: int | str | None = None, timeout: float | None = None) -> Operation[Session]:
-        """A session of an earlier client (or of this one) that is persistent or waits, with its tasks and objects.
-
-        Parameters
-        ----------
-        session : int or str, optional
-            Its number, or its name; the only one that waits for a client if not given.
-        timeout : float, optional
-            Seconds.
-
-        Returns
-        -------
-        Session
-
-        Raises
-        ------
-        RainException
-            If there is none, or several have that name; the text lists their ids.
-        TimeoutError
-            If the server has not answered within `timeout`.
-        """
-        self._check()
-        advice = "" if self._cluster is None else PRIVATE
-        return requests.attach(self._connection, self._session, session, advice)
-
-    attach_async = awaitable(attach)
-
-    def _look(self, session: int | str, timeout: float | None = None) -> Session:
-        """A persistent session of any client as it is now, to be read and never changed; for reports."""
-        self._check()
-        return block(requests.look(self._connection, self._session, session), timeout)
-
     @blocking
     def get_server_info(self, timeout: float | None = None) -> Operation[dict[str, Any]]:
         """The server's version and addresses, its governors and sessions.
@@ -586,9 +483,3 @@ class Client(Executors):
     def _with_fate(self, reason: str) -> str:
         cluster = self._cluster
         return fate.with_cause(reason, cluster.fate if cluster is not None else lambda: fate.of_server(self._address))
-
-    def _session(self, mirror: SessionMirror, surroundings: Surroundings) -> Session:
-        return Session._of(self, mirror, surroundings)
-
-    def _check(self) -> None:
-        self._connection.check()

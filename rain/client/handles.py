@@ -46,8 +46,6 @@ class Inside:
         Whether an interface made it, as joblib's backend does, whose users have no variable of it.
     plain : dict of int to (callable, PlainFunction)
         What `Session.call` called, by the callable's `id`.
-    seed : int or None
-        For the random numbers of tasks that are made from now on.
     renewals : dict of int to tuple of Handle
         Tasks that were made in the place of stale ones, by number, and their outputs: what holds these.
     """
@@ -63,7 +61,6 @@ class Inside:
         "of_interface",
         "plain",
         "renewals",
-        "seed",
         "surroundings",
     )
 
@@ -80,7 +77,6 @@ class Inside:
         self.of_interface = False
         self.at_end: list[Callable[[], None]] = []
         self.plain: dict[int, tuple[Any, Any]] = {}
-        self.seed: int | None = None
         self.renewals: dict[int, tuple[Handle, ...]] = {}
 
 

@@ -12,9 +12,9 @@ from rain.executor.context import Drawing, current_drawing
 def rng() -> Any:
     """Random numbers for the running task: of the session's seed, the task, and how many of these it has asked for.
 
-    With ``session.seed = 42`` they are the same whenever the script runs again, where the task is retried, and
-    whatever runs beside it; and independent of those of other tasks, and of further generators of the same one. What
-    counts of a task is its number in the session: scripts that make the same tasks in the same order get the same
+    With ``client.new_session(seed=42)`` they are the same whenever the script runs again, where the task is retried,
+    and whatever runs beside it; and independent of those of other tasks, and of further generators of the same one.
+    What counts of a task is its number in the session: scripts that make the same tasks in the same order get the same
     numbers. Without a seed they are other ones each time.
 
     Returns

@@ -31,7 +31,7 @@ shell = InteractiveShell.instance(colors="nocolor")
 if {kernel}:
     shell.kernel = object()
 client = shell.user_ns["client"] = Client({address!r}, connection_file={file!r})
-session = shell.user_ns["session"] = client.new_session("long", persistent={persistent}, default=True)
+session = shell.user_ns["session"] = client.new_session("long", persistent={persistent}, default=True, seed=11)
 shell.user_ns["folder"] = {folder!r}
 for cell in {cells!r}:
     shell.run_cell(cell, store_history=True)
@@ -118,6 +118,7 @@ def test_all_is_there_after_a_kill(client: Client, life: Life) -> None:
         one, running, after, bad = (session.find(name) for name in ("one", "running", "after", "bad"))
         assert one.info.duration is not None
         assert one.info.governor == client.get_server_info()["governors"][0]["governor_id"]
+        assert session.seed == 11
         assert one.output.is_kept()
         assert not running.output.is_kept()
         assert one.output.fetch().load() == 3

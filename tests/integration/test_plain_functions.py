@@ -296,8 +296,14 @@ def test_random_numbers_come_from_the_seed(client: Client) -> None:
     assert first == again
     assert len({number for run in (first, other, free, drawn(None)) for pair in run for number in pair}) == 24
     assert len(task(draw).local(1)) == 1
-    with client.new_session("random") as session, pytest.raises(RainException, match="seed is an integer"):
-        session.seed = -1
+    with client.new_session("random", seed=7) as session:
+        assert session.run([session.call(draw, 2) for _ in range(3)]) == first
+        assert "open, seed 7, 3/3 tasks" in repr(session)
+        with pytest.raises(RainException, match="seed is an integer"):
+            session.seed = -1
+    for wrong in ({"seed": -1}, {"seed": "7"}, {"echo": 1}):
+        with pytest.raises(RainException, match=r"seed is an integer|echo is True, False or None"):
+            client.new_session("wrong", **wrong)  # type: ignore[arg-type]
 
 
 def test_files_are_read_when_they_are_submitted(session: Session, tmp_path: Path) -> None:

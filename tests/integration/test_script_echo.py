@@ -32,8 +32,7 @@ with rain.Client.local(cpus=2) as client:
         assert work(3).result() == 3
         print("it was 3")
         session.submit()
-    with client.new_session("silent") as session:
-        session.echo = False
+    with client.new_session("silent", echo=False) as session:
         work(4).result()
     with client.new_session("many") as session:
         session.run(more.map(range({many})))

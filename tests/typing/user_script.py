@@ -150,6 +150,8 @@ def plain(session: Session) -> None:
     assert_type(split.reduce([1, 2]), Task)
     assert_type(halved(1).args, dict[str, Any])
     session.seed = assert_type(session.seed, int | None)
+    if session.client is not None:
+        assert_type(session.client.new_session("drawn", seed=42, echo=False), Session)
     print(rng().normal(), session.run([halved(1), halved(2)]))
     assert_type(PlainFunction(len, cpus=0)("abc").result(), int)
 

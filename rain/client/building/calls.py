@@ -60,11 +60,11 @@ class LastTemplate:
             or self._outputs is not outputs
             or self._encode is not encode
             or self._function is not function
-            or self._seed != own.seed
+            or self._seed != own.mirror.seed
         ):
             self._template = template_of(session, payload, parameters, outputs, encode, options, plain)
             self._session, self._payload, self._options = session, payload, options
-            self._outputs, self._encode, self._seed = outputs, encode, own.seed
+            self._outputs, self._encode, self._seed = outputs, encode, own.mirror.seed
             self._function = own.mirror.functions.get(payload.digest)
         return self._template
 
@@ -83,7 +83,7 @@ def template_of(
         ObjectSpec(ID(0, 0), output.label, output.declared_type, output.data_type.value, output.size_hint)
         for output in outputs
     ]
-    config = PyConfig(b"", parameters.auto_load, encode, plain=plain, seed=inside(session).seed)
+    config = PyConfig(b"", parameters.auto_load, encode, plain=plain, seed=inside(session).mirror.seed)
     return Template(
         config, specs, options.resources, options.name, options.user, function_constant(session, payload),
         options.rare, payload.source,
@@ -143,7 +143,7 @@ def add_packed(
     remembered : bool
         Whether the task knows its function, so that it can be found out whether that was edited since.
     """
-    config.seed = inside(session).seed
+    config.seed = inside(session).mirror.seed
     for obj in payload.objects:
         objects.setdefault(obj, None)
     task: Task[Any] = Task.__new__(Task)

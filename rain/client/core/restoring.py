@@ -11,6 +11,7 @@ from rain.common.ids import ID
 from rain.common.protocol.messages import Attached
 from rain.common.spec import ObjectSpec
 from rain.common.states import DataObjectState
+from rain.common.task_configs import PYTHON, PyConfig, read_config
 
 
 def restore(mirror: SessionMirror, pieces: list[Attached]) -> None:
@@ -40,6 +41,9 @@ def restore(mirror: SessionMirror, pieces: list[Attached]) -> None:
     mirror.submitting(tasks)
     for piece in pieces:
         mirror.fold(piece.states, piece.object_states)
+    last_function = next((task.spec for task in reversed(tasks) if task.spec.task_type == PYTHON), None)
+    if last_function is not None and last_function.config is not None:
+        mirror.seed = read_config(last_function.config, PyConfig).seed
     last = max(pieces[-1].last_number, max(mirror.records, default=0))
     mirror.count_from(last + 1)
 

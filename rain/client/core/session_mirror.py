@@ -119,6 +119,8 @@ class SessionMirror:
         The hidden constants that hold functions, by digest.
     speaking : dict of int to TaskRecord
         Running tasks that say how far they are; the one that spoke last comes last.
+    seed : int or None
+        For the random numbers of tasks that are made from now on.
     stale : int
         How many tasks are stale (`rain.client.core.operations.reruns`).
     stall : Stall
@@ -134,7 +136,7 @@ class SessionMirror:
         "_numbers", "adopted", "attached", "broken", "dropped", "ended", "failed", "feeds", "finished", "functions",
         "gates",
         "handle", "idle_gates", "name", "next_number", "on_failure", "pending", "persistent", "records", "refusals",
-        "session_id", "speaking", "stale", "stall", "submitted", "unfinished", "untold", "wave",
+        "seed", "session_id", "speaking", "stale", "stall", "submitted", "unfinished", "untold", "wave",
     )  # fmt: skip
 
     def __init__(
@@ -160,6 +162,7 @@ class SessionMirror:
         self.dropped: deque[ObjectRecord | tuple[Family, int | None]] = deque()
         self.functions: dict[bytes, ObjectRecord] = {}
         self.speaking: dict[int, TaskRecord] = {}
+        self.seed: int | None = None
         self.stale = 0
         self.stall = Stall()
         self.count_from(1)
@@ -167,7 +170,8 @@ class SessionMirror:
 
     def __repr__(self) -> str:
         state = "open" if self.ended is None else self.ended.word
-        return f"<Session {self.session_id} {self.name!r} {state}, {self.counts()}>"
+        seed = "" if self.seed is None else f", seed {self.seed}"
+        return f"<Session {self.session_id} {self.name!r} {state}{seed}, {self.counts()}>"
 
     def check_open(self) -> None:
         """Check that the session may be used.

@@ -22,14 +22,14 @@ class PlainCalls(Holder):
     @property
     def seed(self) -> int | None:
         """The seed of what `rain.rng` gives to tasks that are made from now on; None (as at first): other numbers each
-        time. May be set at any time, to an integer from 0 on."""
-        return self._inside.seed
+        time. May be set at any time, to an integer from 0 on; `Client.new_session` takes it as ``seed=``. A client that
+        attaches to the session goes on with the seed of its last task."""
+        return self._inside.mirror.seed
 
     @seed.setter
     def seed(self, seed: int | None) -> None:
-        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 1 << 63):
-            raise RainException(f"seed is an integer from 0 to 2**63 - 1 or None, not {seed!r}")
-        self._inside.seed = seed
+        check_seed(seed)
+        self._inside.mirror.seed = seed
 
     def call(self, function: Callable[..., R], /, *args: Any, **kwargs: Any) -> Task[R]:
         """A task of this session that calls a function: `Task.result` submits it and gives the value.
@@ -62,6 +62,18 @@ class PlainCalls(Holder):
         32
         """
         return plain_function(cast("Session", self), function)._task(cast("Session", self), args, kwargs)
+
+
+def check_seed(seed: Any) -> None:
+    """Make sure that `seed` can be a session's.
+
+    Raises
+    ------
+    RainException
+        If it cannot.
+    """
+    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 1 << 63):
+        raise RainException(f"seed is an integer from 0 to 2**63 - 1 or None, not {seed!r}")
 
 
 def plain_function(session: Session, function: Any) -> PlainFunction[..., Any]:

@@ -403,7 +403,7 @@ def test_what_ends_a_family_of_a_loop(session: Session) -> None:
     made = []
     for number in range(6):
         if number == 2:
-            session._inside.seed = 7
+            session._inside.mirror.seed = 7
         if number == 4:
             pickled("between")
         made.append(double(number))

@@ -1,0 +1,1 @@
+"""What a client opens, and goes on with."""
