@@ -4,8 +4,8 @@ import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
-import { Zstd } from "@hpcc-js/wasm-zstd";
 import * as esbuild from "esbuild";
+import { smallProgram } from "./graphviz.mjs";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const OUT = process.argv[2] ?? join(HERE, "..", "rain", "notebook", "static");
@@ -27,7 +27,7 @@ const name = (path) => relative(HERE, path).split(sep).join("/");
 // The same for the same sources wherever they lie; tests/unit/notebook/test_static.py computes it too.
 function digest() {
   const whole = createHash("sha256");
-  const paths = [...files(join(HERE, "src")).map(name), "build.mjs", "licenses.txt", "package-lock.json", "tsconfig.json"];
+  const paths = [...files(join(HERE, "src")).map(name), "build.mjs", "graphviz.mjs", "licenses.txt", "package-lock.json", "tsconfig.json"];
   for (const path of paths.filter((path) => !path.endsWith(".test.ts")).sort()) {
     whole.update(`${path}\0${createHash("sha256").update(readFileSync(join(HERE, path))).digest("hex")}\n`);
   }
@@ -78,72 +78,6 @@ const styles = {
       const contents = sheets.map((path) => readFileSync(path, "utf8")).join("\n");
       const { code } = await esbuild.transform(contents, { loader: "css", minify: true, target: common.target });
       return { contents: code, loader: "text", watchFiles: sheets };
-    });
-  },
-};
-
-// Graphviz' program lies in its module as a text in basE91 (https://base91.sourceforge.net), compressed by Zstandard at
-// the usual level. At the highest one it is a sixth smaller, for the same decoder.
-const BASE91 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&()*+,./:;<=>?@[]^_`{|}~"';
-const PROGRAM = /'([A-Za-z0-9!#$%&()*+,./:;<=>?@[\]^_`{|}~"]{100000,})'/g;
-
-function fromBase91(text) {
-  const bytes = [];
-  let [held, count, first] = [0, 0, -1];
-  for (const char of text) {
-    const value = BASE91.indexOf(char);
-    if (first < 0) {
-      first = value;
-      continue;
-    }
-    const pair = first + 91 * value;
-    held |= pair << count;
-    count += (pair & 8191) > 88 ? 13 : 14;
-    for (; count > 7; count -= 8, held >>>= 8) bytes.push(held & 255);
-    first = -1;
-  }
-  if (first >= 0) bytes.push((held | (first << count)) & 255);
-  return Uint8Array.from(bytes);
-}
-
-function toBase91(bytes) {
-  const text = [];
-  let [held, count] = [0, 0];
-  for (const byte of bytes) {
-    held |= byte << count;
-    count += 8;
-    if (count < 14) continue;
-    const short = (held & 8191) > 88;
-    const pair = short ? held & 8191 : held & 16383;
-    held >>>= short ? 13 : 14;
-    count -= short ? 13 : 14;
-    text.push(BASE91[pair % 91], BASE91[Math.floor(pair / 91)]);
-  }
-  if (count) {
-    text.push(BASE91[held % 91]);
-    if (count > 7 || held > 90) text.push(BASE91[Math.floor(held / 91)]);
-  }
-  return text.join("");
-}
-
-const smallProgram = {
-  name: "small-program",
-  setup(build) {
-    build.onLoad({ filter: /[\\/]wasm-graphviz[\\/]dist[\\/]index\.js$/ }, async ({ path }) => {
-      const whole = readFileSync(path, "utf8");
-      const found = [...whole.matchAll(PROGRAM)];
-      if (found.length !== 1) throw new Error(`${path} holds its program in a way that is not known here`);
-      const zstd = await Zstd.load();
-      const packed = fromBase91(found[0][1]);
-      const program = zstd.decompress(packed);
-      const smaller = zstd.compress(program, 22);
-      const text = toBase91(smaller);
-      if (Buffer.compare(program, zstd.decompress(fromBase91(text)))) throw new Error("the program is not what it was");
-      await Zstd.unload();
-      const room = `new Uint8Array(${packed.length})`; // for the decoded text
-      if (whole.split(room).length !== 2) throw new Error(`${path} decodes its program in a way that is not known here`);
-      const contents = whole.replace(found[0][1], () => text).replace(room, `new Uint8Array(${smaller.length})`);
-      return { contents, loader: "js" };
     });
   },
 };

@@ -31,7 +31,7 @@ def sources() -> str:
     paths = [path for path in (FRONTEND / "src").rglob("*") if path.is_file() and not path.name.endswith(".test.ts")]
     names = [path.relative_to(FRONTEND).as_posix() for path in paths]
     whole = hashlib.sha256()
-    for name in sorted([*names, "build.mjs", "licenses.txt", "package-lock.json", "tsconfig.json"]):
+    for name in sorted([*names, "build.mjs", "graphviz.mjs", "licenses.txt", "package-lock.json", "tsconfig.json"]):
         whole.update(f"{name}\0{hashed(FRONTEND / name)}\n".encode())
     return whole.hexdigest()
 
