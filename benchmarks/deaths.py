@@ -197,17 +197,20 @@ class Cluster:
         file = self.file
         os.kill(file.guardian, signal.SIGSTOP)
         os.kill(file.pid, signal.SIGKILL)
-        os.kill(file.guardian, signal.SIGKILL)
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(file.guardian, 0)
+        for pid in (parents()[file.guardian], file.guardian):  # its standby first
+            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+            until(lambda pid=pid: not is_alive(pid), "it has ended")
         until(lambda: not is_alive(file.pid), "the server has ended")
 
     def close(self) -> None:
         """End it."""
         file = self.file
+        standby = parents().get(file.guardian, 0)
         stop_guardian(file.guardian, file.guardian_start)
         with contextlib.suppress(ChildProcessError):
-            os.waitpid(file.guardian, 0)
+            os.waitpid(standby or file.guardian, 0)
 
 
 def _free_port() -> int:

@@ -8,8 +8,9 @@ have finished, each time after a further part. Seconds of a processor are those 
 start until it had answered; `records` is what it applied again, and `image` whether it began with an image.
 
 With `--released` tasks come in parts of 10,000, of which two are under way at any time; each result is looked at and
-let go. The server is killed each time that `--every` further tasks have finished, with the next part running. `rss_mb` is
-the memory of the server that came back, `journal_mb` what lies in its folder, `client_mb` and `governor_mb` the others'.
+let go. The server is killed each time that `--every` further tasks have finished, with the next part running.
+`rss_mb` is the memory of the server that came back, `journal_mb` what lies in its folder, `client_mb` and
+`governor_mb` the others'.
 The last line compares the server's memory at the first and at the last return.
 """
 
@@ -140,7 +141,7 @@ def main() -> None:
     parser.add_argument("--tasks", type=int, default=300_000)
     parser.add_argument("--kills", type=int, default=6)
     parser.add_argument("--chain", action="store_true", help="each task takes the result of the one before the last")
-    parser.add_argument("--released", action="store_true", help="results are let go; the server dies each --every tasks")
+    parser.add_argument("--released", action="store_true", help="results are let go, the server dies now and then")
     parser.add_argument("--every", type=int, default=50_000)
     parser.add_argument("--by", choices=["map", "loop"], default="map")
     options = parser.parse_args()

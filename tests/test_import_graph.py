@@ -88,12 +88,13 @@ LAZY = {
         },
     },
     "guardian and keeper stay as long as the cluster, and import next to nothing": {
-        "rain.host.lifeline": {"select", "threading"},
+        "rain.host.lifeline": {"threading"},
         "rain.host.starting": {"ctypes", "subprocess"},
         "rain.processes.elsewhere.holding": {"traceback"},
-        "rain.processes.guarded_process": {"traceback"},
+        "rain.processes.guarding.guarded_process": {"traceback"},
         "rain.processes.guardian": {"gc", "importlib", "rain.objects.dirtree", "traceback"},
         "rain.processes.keeper": {"rain.common.limits", "rain.processes.scratch"},
+        "rain.processes.guarding.standby": {"traceback"},
         "rain.processes.logs": {"ctypes"},
     },
     "slow to import, and few processes or connections need it": {

@@ -90,6 +90,8 @@ class Client(Sessions):
         self._connection.cluster_ended = lambda: self._cluster is not None and self._cluster.ended
         if cluster is not None:
             self._connection.core.advice = ""
+        else:
+            self._connection.fate_alone = lambda: fate.of_one_alone(address)
         self._pools = Pools(self, self._connection)
 
     def _connect(self, make_link: Callable[[Connection], Link]) -> None:

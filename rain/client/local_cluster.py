@@ -221,7 +221,8 @@ class LocalCluster:
         RainException
             If no governor of this cluster has that id.
         """
-        own = [pid for pid, parent in parents().items() if parent == self._launch.pid]
+        guardian = self._launch.pid
+        own = [pid for pid, parent in parents().items() if parent == guardian]
         port = governor_id.rpartition(":")[2]
         pid = listener_on(int(port), own) if port.isdecimal() else None
         if pid is None:

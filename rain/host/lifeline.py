@@ -12,6 +12,7 @@ child.
 from __future__ import annotations
 
 import os
+import select
 import signal
 import time
 from collections.abc import Callable
@@ -31,8 +32,6 @@ def watch_lifeline(descriptor: int, on_end: Callable[[], None]) -> None:
                 if not os.read(descriptor, 4096):
                     break
             except BlockingIOError:
-                import select
-
                 select.select([descriptor], [], [])
             except OSError:
                 break
@@ -44,9 +43,12 @@ def watch_lifeline(descriptor: int, on_end: Callable[[], None]) -> None:
 def end_with_lifeline(descriptor: int, grace_s: float = 8.0) -> None:
     """End this process when the lifeline does: by SIGTERM, and by force if it still lives `grace_s` seconds later."""
 
+    global _lifeline
+    _lifeline = descriptor
+
     def end() -> None:
-        global _lifeline_lost
-        _lifeline_lost = True
+        global _lost
+        _lost = True
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(grace_s)
         os._exit(1)
@@ -54,12 +56,17 @@ def end_with_lifeline(descriptor: int, grace_s: float = 8.0) -> None:
     watch_lifeline(descriptor, end)
 
 
-_lifeline_lost = False
+_lifeline = -1
+_lost = False
 
 
 def lifeline_is_lost() -> bool:
     """Whether this process is ending because its lifeline has (`end_with_lifeline`)."""
-    return _lifeline_lost
+    if _lost or _lifeline < 0:
+        return _lost
+    looked = select.poll()
+    looked.register(_lifeline, 0)
+    return bool(looked.poll(0))
 
 
 def write_ready_file(path: str | os.PathLike[str] | None, line: str = "ready") -> None:

@@ -25,6 +25,7 @@ from rain import __version__
 from rain.common.errors import RainException, ResourceError
 from rain.common.limits import KIB
 from rain.common.protocol.address import format_address, is_loopback, is_wildcard, parse_address
+from rain.host.process_table import start_time
 from rain.net.auth import KEY_BYTES, Certificate, Credentials
 from rain.processes.private_folders import check_private, runtime_dir, sync
 
@@ -310,6 +311,15 @@ class Published:
             file.guardian, file.guardian_start = before.guardian, before.guardian_start
             file.folder, file.journal = before.folder, before.journal
         self.path = write(file, path or None)
+
+    def follow_guardian(self) -> None:
+        """Name the process that guards this server, if that is another one by now."""
+        with contextlib.suppress(RainException, OSError):
+            found = read(self.path)
+            parent = os.getppid()
+            if found.pid == self._pid and found.guardian not in (0, parent):
+                found.guardian, found.guardian_start = parent, start_time(parent)
+                write(found, self.path)
 
     def remove(self) -> None:
         """Remove the file, if it is still this server's and no guardian will start the server again."""

@@ -87,6 +87,24 @@ def of_server(address: str) -> str:
     address : str
         ``host:port``, as it was connected to.
     """
+    alone = of_one_alone(address)
+    if alone:
+        return alone
+    try:
+        _, file = connection_files.find_with_path(address)
+    except RainException:
+        return ""
+    return of_living_guardian(file.logdir) if file.guardian else ""
+
+
+def of_one_alone(address: str) -> str:
+    """What became of the server at `address`, if nothing will start it again but its user; else empty.
+
+    Parameters
+    ----------
+    address : str
+        ``host:port``, as it was connected to.
+    """
     try:
         _, file = connection_files.find_with_path(address)
     except RainException:
@@ -100,7 +118,7 @@ def of_server(address: str) -> str:
             f"killed.{logs} Start it again with `rain server`, or with `rain start`, which starts it again by itself."
         )
     if is_alive(file.guardian) and start_time(file.guardian) == file.guardian_start:
-        return of_living_guardian(file.logdir)
+        return ""
     port = file.address.rpartition(":")[2]
     gone = of_guardian(file.guardian, file.logdir)
     return (

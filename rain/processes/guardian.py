@@ -10,13 +10,15 @@
      "log": "/path/guardian.log", "log_bytes_max": 16777216, "look_at_logs_s": 10.0,
      "preload": ["module", …], "entry": "module:function"}
 
+The process that is started so forks the guardian, and is its standby (`rain.processes.guarding.standby`).
+
 Theory of operation
 -------------------
 The guardian is the subreaper of all that its processes start, so whatever they leave behind, also in sessions of its
 own, becomes its child, to be killed when a process has died and at the end. It ends when its lifeline (a descriptor)
 closes, on SIGTERM, or when nothing is left to guard: it asks its processes to end, kills all descendants after
 `grace_s` seconds, and removes `folder`, whose lock (see `rain.processes.scratch`) it inherited. Should it be killed
-itself, its processes notice by *their* lifelines.
+itself, its standby goes on in its place; should both be, its processes notice by *their* lifelines.
 
 A process says at the descriptor that stands for ``{folders}`` in its arguments which private folders it made
 (`rain.processes.keeper`). When it is dead they are removed, unless it is started anew: then the next one gets their
@@ -37,8 +39,9 @@ started again (`rain.processes.keeper.start_next`): that is how a server of anot
 within ``trial_s``, it is the command of all else too that is `rain` and is started from then on; if it ends before, or
 is late and is killed, the one before is started again.
 
-What happens is reported as JSON lines at the descriptor `report`: ``{"event": "started" | "ready" | "ended" | "over",
-"name": …, "pid": …, "text": …}``. The listener may read it late or never: lines that have no room are left out.
+What happens is reported as JSON lines at the descriptor `report`: ``{"event": "guarding" | "started" | "ready" |
+"ended" | "over", "name": …, "pid": …, "text": …}``; "guarding" tells which process is the guardian from now on. The
+listener may read it late or never: lines that have no room are left out.
 
 With `preload` and `entry` the first start of what has ``fork`` is a fork instead of an exec: a child imports the
 modules once, forks each process, which calls ``entry(arguments)``, and exits, whereupon they are the guardian's. Two
@@ -62,7 +65,8 @@ from rain.host.deaths import Death, OomKills, what_is_known
 from rain.host.process_table import descendants, parents
 from rain.host.signals import STAYS_AWAY, signal_all, signal_name, unblock_signals
 from rain.host.starting import become_subreaper
-from rain.processes.guarded_process import GuardedProcess, become, default_signals, redirect_output
+from rain.processes.guarding.guarded_process import GuardedProcess, become, default_signals, redirect_output
+from rain.processes.guarding.standby import Line, guard
 from rain.processes.logs import bound_log
 
 _TIME = "%Y-%m-%d %H:%M:%S"
@@ -102,10 +106,8 @@ class Guardian:
         if self._report_to is not None:
             os.set_blocking(self._report_to, False)
         self._below, self._hold = os.pipe()  # the lifeline of our own processes
-        self._wake, wake_write = os.pipe()
-        os.set_blocking(self._wake, False)
-        os.set_blocking(wake_write, False)
-        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        self._wake = -1
+        self._standby: Line | None = None
         self._stopping = False
         self._why = "nothing is left to guard"
         self._gave_up = False
@@ -122,20 +124,28 @@ class Guardian:
 
     # -- life -----------------------------------------------------------------------------------
 
-    def run(self) -> None:
-        """Guard until the end."""
-        unblock_signals()
+    def run(self, standby: Line | None = None) -> None:
+        """Guard until the end; `standby` is told what it has to know."""
+        self._standby = standby
+        self._wake, wake_write = os.pipe()
+        os.set_blocking(self._wake, False)
+        os.set_blocking(wake_write, False)
+        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._stop)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         for number in (signal.SIGUSR1, signal.SIGUSR2):  # a batch system warns all processes of a job; governors heed
             signal.signal(number, lambda *_: None)
+        unblock_signals()
         become_subreaper()
+        self._report("guarding", pid=os.getpid())
         try:
+            self._reap()  # what has died while the standby took over
             if self._preload:
                 self._start_nursery()
             while not self._stopping:
                 self._start_due()
+                self._tell_standby()
                 self._end_late()
                 pending = self._nursery or any(p.pid or p.start_at is not None for p in self._processes)
                 # Why something could not start is read in the logs by the process that started the guardian; then it
@@ -146,6 +156,31 @@ class Guardian:
                 self._wait(self._next_start())
         finally:
             self._end()
+
+    # -- the standby ----------------------------------------------------------------------------
+
+    def _tell_standby(self) -> None:
+        if self._standby is not None:
+            descriptors: list[int] = []
+            told = {
+                "processes": [process.handed_on(descriptors) for process in self._processes], "rain": self._rain,
+                "unstarted": self._unstarted, "nursery": self._nursery is not None,
+            }  # fmt: skip
+            self._standby.tell(told, descriptors)
+
+    def take_over(self, told: dict[str, Any], descriptors: list[int]) -> None:
+        """Before `run`: be the guardian that was killed, which last told this; its processes are this one's children.
+
+        What it was about to start, or had started without a word, is started anew.
+        """
+        if not told or told["nursery"]:
+            signal_all(descendants(os.getpid()), signal.SIGKILL)
+            return
+        self._preload = []
+        self._rain, self._unstarted = told["rain"], told["unstarted"]
+        for process, each in zip(self._processes, told["processes"], strict=True):
+            process.take(each, descriptors)
+        self._kill_orphans()
 
     def _stop(self, number: int, *_: Any) -> None:
         self._why = f"it was asked to by signal {number}"
@@ -166,6 +201,8 @@ class Guardian:
             watched.append(self._report_to)  # "readable" when no process has its other end any more
         if self._nursery is not None:
             watched.append(self._nursery[1])
+        if self._standby is not None:
+            watched.append(self._standby.fileno())  # "readable" when it is gone
         for descriptor in select.select(watched, [], [], timeout_s)[0]:
             if descriptor == self._wake:
                 _drain(descriptor)
@@ -177,6 +214,10 @@ class Guardian:
                     self._stopping = True
             elif descriptor == self._report_to:
                 self._report_to = None
+            elif self._standby is not None and descriptor == self._standby.fileno():
+                self._standby.close()
+                self._standby = None
+                _log("its standby has ended: should this process be killed too, all ends")
             elif self._nursery is not None and descriptor == self._nursery[1]:
                 self._read_nursery(descriptor)
             else:
@@ -185,10 +226,10 @@ class Guardian:
         self._remove_left()
         self._bound_logs()
 
-    def _report(self, event: str, process: GuardedProcess | None = None, text: str = "") -> None:
+    def _report(self, event: str, process: GuardedProcess | None = None, text: str = "", pid: int = 0) -> None:
         if self._report_to is None:
             return
-        line = {"event": event, "name": process.name if process else "", "pid": process.pid if process else 0}
+        line = {"event": event, "name": process.name if process else "", "pid": process.pid if process else pid}
         try:
             os.write(self._report_to, json.dumps(line | {"text": text}).encode() + b"\n")
         except BlockingIOError:  # it is full; a pipe takes such a short line as a whole or not at all
@@ -505,4 +546,4 @@ def main() -> None:
     plan = json.loads(sys.stdin.readline())
     if plan.get("log"):
         redirect_output(plan["log"])
-    Guardian(plan).run()
+    guard(Guardian(plan))

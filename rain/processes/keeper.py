@@ -84,6 +84,15 @@ class Folders:
         wanted, self._next = self._next, []
         return wanted
 
+    def told(self) -> list[list[str]]:
+        """What the guardian's standby has to know."""
+        return [list(self._own), list(self._left), self._next]
+
+    def take(self, told: list[list[str]]) -> None:
+        """Know what the guardian before this one told."""
+        own, left, self._next = told
+        self._own, self._left = dict.fromkeys(own), dict.fromkeys(left)
+
     def argument(self) -> str:
         """For the command line of the next process."""
         return json.dumps({"tell": self.tell, "left": list(self._left), "starts": self.starts})

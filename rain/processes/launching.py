@@ -5,6 +5,7 @@ Used for clusters that a client owns (`rain.client.local_cluster`) and for those
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,6 +32,8 @@ _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 RAIN = (sys.executable, "-P", os.path.join(_PACKAGE, "__main__.py"))
 """The command `rain` of this very package, on this host; with ``-P`` nothing in the current folder stands in for it or
 for a library."""
+_HEARD_MAX = 1000
+"""Reports that are remembered while nothing waits for them."""
 _LOG_TAIL_BYTES = 4096
 _LOG_TAIL_LINES = 12
 READY = "{ready}"
@@ -79,6 +83,19 @@ class Program:
     remote: bool = False
 
 
+class _Known:
+    """A process, which may have ended meanwhile."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.started = start_time(pid) if pid else ""
+
+    @property
+    def lives(self) -> bool:
+        """Whether it is still there."""
+        return bool(self.pid) and is_alive(self.pid) and start_time(self.pid) == self.started
+
+
 class Launch:
     """A guardian and what it guards.
 
@@ -102,8 +119,6 @@ class Launch:
 
     Attributes
     ----------
-    pid : int
-        Of the guardian.
     folder : str
     """
 
@@ -126,6 +141,9 @@ class Launch:
         lifeline, self._hold = os.pipe() if tied else (-1, -1)
         self._reports, report = os.pipe()
         self._partial = b""
+        self._heard: deque[dict[str, Any]] = deque(maxlen=_HEARD_MAX)
+        self._guarding = _Known(0)
+        self._over = False
         plan: dict[str, Any] = {
             "processes": [vars_of(program) for program in programs],
             "report": report,
@@ -163,11 +181,10 @@ class Launch:
         os.close(report)
         if tied:
             os.close(lifeline)
-        self.pid = self._process.pid
         try:
             with or_ended(self._process):
                 if owned:
-                    owned.hand_over(self.pid)
+                    owned.hand_over(self._process.pid)
                 self._send(plan)
         except BaseException:
             self._close()
@@ -205,13 +222,15 @@ class Launch:
         try:
             while awaited:
                 left = deadline - time.monotonic()
-                if left <= 0 or not select.select([self._reports], [], [], left)[0]:
+                if left <= 0 or not self._receive(left):
+                    self._check_there()
                     names = ", ".join(sorted(awaited))
                     raise RainException(
                         f"{names}: not ready within {timeout_s:g} s ({limit}); the log ends with:\n"
                         + self._tail(sorted(awaited)[0])
                     )
-                for report in self._hear():
+                while self._heard:
+                    report = self._heard.popleft()
                     name = report["name"]
                     if report["event"] == "ready":
                         awaited.discard(name)
@@ -223,12 +242,40 @@ class Launch:
             self.stop()
             raise
 
-    def _hear(self) -> list[dict[str, Any]]:
+    @property
+    def pid(self) -> int:
+        """The process that guards: its standby, once that has taken its place.
+
+        Raises
+        ------
+        RainException
+            If it ended before it began.
+        """
+        while self._receive(0.0 if self._guarding.pid else EXECUTOR_START_S):
+            pass
+        if not self._guarding.pid:
+            self._check_there()
+        return self._guarding.pid
+
+    def _check_there(self) -> None:
+        if self._over:
+            raise RainException(f"the guardian ended; its log says:\n{tail_of(self._log)}")
+
+    def _receive(self, timeout_s: float) -> bool:
+        """Take in what is reported within that time; whether anything was."""
+        if self._reports < 0 or self._over or not select.select([self._reports], [], [], timeout_s)[0]:
+            return False
         data = os.read(self._reports, 65536)
         if not data:
-            raise RainException(f"the guardian ended; its log says:\n{tail_of(self._log)}")
+            self._over = True
+            return False
         *lines, self._partial = (self._partial + data).split(b"\n")
-        return [json.loads(line) for line in lines]
+        for report in map(json.loads, lines):
+            if report["event"] == "guarding":
+                self._guarding = _Known(report["pid"])
+            else:
+                self._heard.append(report)
+        return True
 
     def _tail(self, name: str) -> str:
         return tail_of(next(program.log for program in self._programs if program.name == name))
@@ -246,8 +293,14 @@ class Launch:
 
     @property
     def ended(self) -> bool:
-        """Whether the guardian is gone, and with it all that it guarded."""
-        return self._process.poll() is not None
+        """Whether guardian and standby are gone, and with them all that they guarded."""
+        return self._process.poll() is not None and not self._left()
+
+    def _left(self) -> bool:
+        """Whether there is a guardian that has lost its standby."""
+        with contextlib.suppress(RainException):
+            return self.pid != self._process.pid and self._guarding.lives
+        return False
 
     def release(self) -> None:
         """Leave all running and forget it; only where it is not tied."""
@@ -259,9 +312,8 @@ class Launch:
     def stop(self, grace_s: float = 12.0, *, for_good: bool = True) -> None:
         """End all and wait for it; idempotent. If not `for_good` the guardian is killed, so that a server keeps its
         journal, as after a death."""
-        if not for_good and self._process.returncode is None:
-            self._process.kill()
-            self._process.wait()
+        if not for_good:
+            self._kill()
         if self._hold >= 0:
             os.close(self._hold)
             self._hold = -1
@@ -270,11 +322,22 @@ class Launch:
                 self._process.send_signal(signal.SIGTERM)
                 self._process.wait(grace_s)
             except subprocess.TimeoutExpired:
-                self._process.kill()  # what it guards notices, and ends
-                self._process.wait()
+                self._kill()  # what is guarded notices, and ends
         if self._reports >= 0:
+            if self._left():
+                try:
+                    stop_guardian(self._guarding.pid, self._guarding.started, grace_s)
+                except RainException:
+                    self._kill()
             os.close(self._reports)
             self._reports = -1
+
+    def _kill(self) -> None:
+        """Kill the guardian, its standby first."""
+        self._process.kill()
+        self._process.wait()
+        if self._left():
+            os.kill(self._guarding.pid, signal.SIGKILL)
 
 
 _launches: weakref.WeakSet[Launch] = weakref.WeakSet()

@@ -156,6 +156,7 @@ class Server:
         self._loop = asyncio.get_running_loop()
         self._host_id = host_id()
         self._stays_away = not options.guarded
+        self._parent = os.getppid()
         self._asked = False  # to stop
         self._returned_at = 0.0
         self._snapshots: Snapshots | None = None
@@ -319,16 +320,17 @@ class Server:
 
     def close(self) -> None:
         """Close everything. A server that does not come back tells all peers, and removes what is on disk but the
-        logs; one that does leaves them waiting, and what the next one needs. Idempotent."""
+        logs; one that does, or can be started again by hand, leaves them waiting, and what the next one needs.
+        Idempotent."""
         if hasattr(self, "_timer"):
             self._timer.cancel()
         journal = self._recorder.journal
         for_good = (self._stays_away and self._asked) or (self.options.private and lifeline_is_lost())
         returns = journal is not None and not for_good
-        if (self._stays_away or lifeline_is_lost()) and hasattr(self, "_peers"):
+        if not returns and (self._stays_away or lifeline_is_lost()) and hasattr(self, "_peers"):
             self._peers.tell_governors(Dismiss(SERVER_STOPPED))
         if self._listener is not None:
-            if returns and not lifeline_is_lost():
+            if returns:
                 self._listener.leave()
             else:
                 self._listener.close(self._farewell())
@@ -398,6 +400,9 @@ class Server:
         if self._returned_at and time.monotonic() - self._returned_at > self.options.deadlines.client_grace_s:
             self._returned_at = 0.0
             self._constants.drop_unknown()
+        if self.options.guarded and os.getppid() != self._parent and not lifeline_is_lost():
+            self._parent = os.getppid()
+            self._published.follow_guardian()
         self._pushed_s += TICK_S
         if self._pushed_s >= EVENTS_EVERY_S:
             self._pushed_s = 0.0

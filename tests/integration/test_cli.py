@@ -30,6 +30,7 @@ from rain.host.process_table import descendants, is_alive
 from rain.net.auth import Credentials
 from rain.processes import connection_files
 from tests.support.commands import write_command
+from tests.support.processes import kill_guardian
 from tests.support.waiting import GUARD_S, until
 
 RAIN = [sys.executable, "-m", "rain"]
@@ -465,7 +466,7 @@ def test_a_guardian_that_was_killed_takes_all_with_it(shell):
     for pid in descendants(file.guardian):
         with contextlib.suppress(ProcessLookupError):  # a short-lived one
             handles.append(os.pidfd_open(pid))
-    os.kill(file.guardian, signal.SIGKILL)
+    kill_guardian(file.guardian)
     for handle in handles:
         assert select.select([handle], [], [], GUARD_S)[0]
         os.close(handle)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import signal
@@ -20,8 +19,7 @@ from rain.cli import commands
 from rain.deploy.start import StartOptions, start
 from rain.host.process_table import is_alive
 from rain.processes import connection_files
-from rain.processes.launching import stop_guardian
-from tests.support.processes import Marked
+from tests.support.processes import Marked, end_guardian, kill_guardian
 from tests.support.waiting import until
 
 LIMIT_BYTES = 400 << 20
@@ -89,7 +87,7 @@ def test_the_death_of_the_guardian_says_what_died_and_what_to_do(marked: Marked)
     guardian = marked.guardian().pid
     task = tasks.Sleep(blob("a"), 600)
     session.submit()
-    os.kill(guardian, signal.SIGKILL)
+    kill_guardian(guardian)
     with pytest.raises(SessionException) as caught:
         task.wait()
     for text in (str(caught.value), _error(client.sessions)):
@@ -135,9 +133,7 @@ def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[connect
     found = start(StartOptions(listen="127.0.0.1:0", http_listen="127.0.0.1:0", logdir=str(tmp_path / "logs")))
     file = connection_files.read(found.file)
     yield file
-    stop_guardian(file.guardian, file.guardian_start)
-    with contextlib.suppress(ChildProcessError):  # the command that starts it would have ended
-        os.waitpid(file.guardian, 0)
+    end_guardian(file)
 
 
 def test_who_comes_to_a_server_of_rain_start_that_is_gone_hears_why(
@@ -145,10 +141,10 @@ def test_who_comes_to_a_server_of_rain_start_that_is_gone_hears_why(
 ) -> None:
     with Client(started.address) as client:
         session = client.new_session("left")
-        os.kill(started.guardian, signal.SIGKILL)
-        until(lambda: not session.active, "the session ends")
-        texts = [_error(client.sessions)]
-    until(lambda: not is_alive(started.pid), "the server has ended")
+        kill_guardian(started.guardian)
+        until(lambda: not is_alive(started.pid), "the server has ended")
+        assert session.active, "it may be started again by hand"
+    texts = []
     texts.append(_error(lambda: Client(started.address)))
     assert commands.run(["status", started.address]) == 1
     texts.append(capsys.readouterr().err)
@@ -162,7 +158,7 @@ def test_a_server_that_died_again_and_again_is_told_of_by_its_file(
     started: connection_files.ConnectionFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the guardian wrote when it gave up; its own test is among those of the guardian."""
-    stop_guardian(started.guardian, started.guardian_start)
+    end_guardian(started)
     log = Path(started.logdir, "guardian.log")
     assert "guardian: ended: it was asked to by signal 15" in log.read_text()
     with log.open("a") as file:

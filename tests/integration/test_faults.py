@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from rain import Client, RainException, SessionException, TaskException, blob, remote, tasks
-from tests.support.processes import Marked
+from tests.support.processes import Marked, kill_guardian
 from tests.support.waiting import GUARD_S, until
 
 
@@ -299,7 +299,7 @@ def test_a_killed_part_leaves_nothing_after_close(marked: Marked, part: str) -> 
         until(lambda: len(marked.named("sleep")) >= 2, "the task runs")
         found = [marked.guardian()] if part == "guardian" else marked.named(f"rain-{part}")
         assert len(found) == 1
-        kill(found[0])
+        kill_guardian(found[0].pid) if part == "guardian" else kill(found[0])
         try:
             session.close()
         except RainException:
@@ -310,7 +310,7 @@ def test_a_killed_part_leaves_nothing_after_close(marked: Marked, part: str) -> 
 def test_a_client_of_a_dead_server_does_not_hang(marked: Marked) -> None:
     with Client.local(cpus=1) as client:
         session = client.new_session("dead")
-        kill(marked.guardian())
+        kill_guardian(marked.guardian().pid)
         with pytest.raises((RainException, SessionException)):
             session.run(tasks.Sleep(blob("a"), 600), timeout=GUARD_S)
 

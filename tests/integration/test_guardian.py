@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -13,11 +14,13 @@ from pathlib import Path
 
 import pytest
 
+from rain.client.local_cluster import LocalCluster
 from rain.common.errors import RainException
-from rain.host.process_table import descendants, start_time
+from rain.host.process_table import descendants, is_alive, start_time
 from rain.processes.keeper import FOLDERS_ARGUMENT
 from rain.processes.launching import LIFELINE, READY, Launch, Program, stop_guardian
 from rain.processes.scratch import Scratch
+from tests.support.processes import kill_guardian
 from tests.support.waiting import GUARD_S, at_this_load, until
 
 SLEEPER = """
@@ -172,9 +175,67 @@ def test_processes_notice_that_the_guardian_was_killed(pids, tmp_path):
     launch = Launch([sleeper(pids, tmp_path, code=code)], str(tmp_path), preload=False)
     launch.wait()
     pids.next(1)
-    os.kill(launch.pid, signal.SIGKILL)
+    kill_guardian(launch.pid)
     pids.all_end()
     launch.stop()
+
+
+def test_the_standby_of_a_killed_guardian_goes_on_with_all_that_it_guarded(pids, tmp_path):
+    """What runs goes on, what dies is started again with its socket, and all ends as it would have."""
+    scratch = Scratch(str(tmp_path), "private-")
+    folder = Path(scratch.path)
+    launch = Launch([sleeper(pids, tmp_path, restart=True)], scratch.path, owned=scratch, preload=False)
+    launch.wait()
+    before = pids.next(2)
+    guardian = launch.pid
+    os.kill(guardian, signal.SIGKILL)
+    until(lambda: launch.pid != guardian, "its standby guards")
+    assert not launch.ended
+    assert {_parent(pid) for pid in before} & {launch.pid}
+    assert f"process {guardian}, which guarded, was killed by SIGKILL" in (folder / "guardian.log").read_text()
+    os.kill(next(pid for pid in before if _parent(pid) == launch.pid), signal.SIGKILL)
+    again = pids.next(2)
+    assert any(_parent(pid) == launch.pid for pid in again)
+    launch.stop()
+    pids.all_end()
+    assert launch.ended
+    assert not folder.exists()
+
+
+def test_a_guardian_goes_on_without_its_standby(pids, tmp_path):
+    scratch = Scratch(str(tmp_path), "private-")
+    folder = Path(scratch.path)
+    launch = Launch([sleeper(pids, tmp_path, restart=True)], scratch.path, owned=scratch, preload=False)
+    launch.wait()
+    guardian, before = launch.pid, pids.next(2)
+    os.kill(_parent(guardian), signal.SIGKILL)
+    until(lambda: "its standby has ended" in (folder / "guardian.log").read_text(), "it is noticed")
+    assert (launch.pid, launch.ended) == (guardian, False)
+    os.kill(next(pid for pid in before if _parent(pid) == guardian), signal.SIGKILL)
+    pids.next(2)
+    launch.stop()
+    pids.all_end()
+    assert launch.ended
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("preload", [False, True])
+def test_a_guardian_that_is_killed_while_it_starts_things_is_taken_the_place_of(pids, tmp_path, preload):
+    with LocalCluster(cpus=1, start=False) if preload else contextlib.nullcontext() as cluster:
+        if cluster is None:
+            launch = Launch([sleeper(pids, tmp_path)], str(tmp_path), preload=False)
+        else:
+            cluster.start()
+            launch = cluster._launch
+        guardian = launch.pid
+        os.kill(guardian, signal.SIGKILL)
+        launch.wait()
+        assert launch.pid != guardian
+        if cluster is None:
+            below = descendants(launch.pid)
+            assert len(below) >= 2
+            launch.stop()
+            assert not any(map(is_alive, below))
 
 
 def test_orphans_of_a_dead_process_are_killed_while_others_live_on(pids, tmp_path):

@@ -18,6 +18,7 @@ from rain.host.process_table import descendants, parents
 from rain.processes import connection_files
 from rain.processes.launching import Launch, Program
 from tests.integration.test_cli import Shell, ends, runtime_path, shell  # noqa: F401
+from tests.support.processes import kill_guardian
 from tests.support.waiting import GUARD_S, until
 
 MEMORY = Path("/dev/shm")
@@ -194,11 +195,12 @@ def test_rain_stop_removes_what_a_killed_guardian_could_not(shell: Shell) -> Non
     address = shell.start("--local-governors", "[]")
     guardian = connection_files.read(runtime_path(shell, address)).guardian
     os.kill(guardian, signal.SIGSTOP)  # it neither cleans up nor is missed while the others are killed
-    for pid in [*descendants(guardian), guardian]:
+    for pid in descendants(guardian):
         try:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             continue
+    kill_guardian(guardian)
     ends(guardian)
     assert in_memory() != before
     assert "was gone already" in shell.fails("stop", address)

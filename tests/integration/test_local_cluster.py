@@ -18,6 +18,7 @@ from rain.client.local_cluster import LocalCluster, split_cpus
 from rain.common.errors import RainException
 from rain.host.process_table import descendants, is_alive
 from rain.processes import connection_files
+from tests.support.processes import kill_guardian
 from tests.support.waiting import GUARD_S
 
 
@@ -156,7 +157,7 @@ def test_what_a_killed_guardian_left_is_removed_by_the_next(tmp_path, monkeypatc
     cluster = LocalCluster(cpus=1)
     handles = handles_of(cluster._launch.pid)
     folder = Path(cluster.folder)
-    os.kill(cluster._launch.pid, signal.SIGKILL)
+    kill_guardian(cluster._launch.pid)
     assert ended(handles)
     assert folder.exists()
     os.utime(folder, (0, 0))

@@ -19,9 +19,8 @@ from rain.deploy.start import Started, StartOptions
 from rain.host.process_table import is_alive
 from rain.processes import connection_files
 from rain.processes.connection_files import default_path
-from rain.processes.launching import stop_guardian
 from tests.integration.test_return import Waiting, counted, executions, kill, options, patient, running  # noqa: F401
-from tests.support.processes import Marked
+from tests.support.processes import Marked, end_guardian, kill_guardian
 from tests.support.waiting import GUARD_S, until
 
 pytestmark = pytest.mark.filterwarnings("ignore:the server at .* has not answered")
@@ -197,7 +196,7 @@ def test_killed_at_any_moment_of_a_restart(marked: Marked, options: StartOptions
             assert {name: ran for name, ran in executions(work).items() if ran != 1} == {}
     finally:
         found = connection_files.read(file)
-        stop_guardian(found.guardian, found.guardian_start)
+        end_guardian(found)
 
 
 REFUSED = {
@@ -270,8 +269,7 @@ def test_what_nothing_would_start_again_is_not_restarted(
         assert done.returncode == 0, done.stderr
         assert "0 clients and 0 governors" in done.stdout
         file = connection_files.read(started.file)
-        os.kill(file.guardian, signal.SIGKILL)
-        os.waitpid(file.guardian, 0)
+        kill_guardian(file.guardian)
         until(lambda: not is_alive(file.pid), "the server has ended")
         gone = restart(script, started)
         assert re.search(r"the guardian of the server .* is gone, .*`rain start --listen", gone.stderr)

@@ -11,18 +11,20 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from rain import Client, RainException, blob, remote, tasks
+from rain.client.core import stalls
+from rain.client.handles import inside
 from rain.deploy.start import Started, StartOptions, start
-from rain.host.process_table import is_alive
+from rain.host.process_table import descendants, is_alive
 from rain.processes import connection_files
-from rain.processes.launching import stop_guardian
-from tests.support.processes import Marked
+from tests.support.processes import Marked, end_guardian, kill_guardian
 from tests.support.waiting import GUARD_S, until
 
 # On a loaded machine it takes long enough that clients say that they wait.
@@ -304,10 +306,7 @@ def running(options: StartOptions) -> Iterator[Started]:
     try:
         yield found
     finally:
-        file = connection_files.read(found.file)
-        stop_guardian(file.guardian, file.guardian_start)
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(file.guardian, 0)
+        end_guardian(connection_files.read(found.file))
 
 
 def test_after_guardian_and_server_died_rain_start_brings_all_back(
@@ -331,9 +330,7 @@ def test_after_guardian_and_server_died_rain_start_brings_all_back(
         fetches = Waiting(lambda: ran.output.fetch().load())
         os.kill(file.guardian, signal.SIGSTOP)
         kill(file.pid)
-        kill(file.guardian)
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(file.guardian, 0)
+        kill_guardian(file.guardian)
         until(lambda: not is_alive(file.pid), "the server has ended")
         with running(options) as second:
             assert second.address == first.address
@@ -351,27 +348,82 @@ def test_guardian_and_server_died_20_times(marked: Marked, options: StartOptions
     test_after_guardian_and_server_died_rain_start_brings_all_back(marked, options, tmp_path)
 
 
-def test_a_journal_outlives_the_guardian_alone(marked: Marked, options: StartOptions, tmp_path: Path) -> None:
-    """The server ends with its guardian and tells its clients; what is persistent is there when it is started again."""
+@remote(auto_encode="pickle")
+def stepped(ctx: Any, folder: str, number: int, before: Any) -> Any:
+    import os
+    import time
+
+    open(f"{folder}/{number}.{os.getpid()}.{time.monotonic_ns()}", "w").close()
+    time.sleep(0.03)
+    return before.load() + 1
+
+
+def killed_in_turn(client: Client, folder: Path, guardian: Callable[[], int]) -> None:
+    """Each process of a cluster is killed while tasks run. Of guardian and server no task notices anything."""
+    with client.new_session("in turn") as session:
+        made = [counted(str(folder), 0)]
+        for number in range(1, 41):
+            made.append(stepped(str(folder), number, made[-1].output))
+        long = patient(str(folder))
+        for task in (*made, long):
+            task.output.keep()
+        session.submit()
+        until(lambda: executions(folder)["patient"] == 1, "it runs")
+        for number, name in enumerate(["guardian", "rain-server", "rain-zygote", "rain-governor", "rain-executor"]):
+            until(lambda number=number: len(executions(folder)) > 3 + 4 * number, "some ran")
+            if name == "rain-zygote":
+                (folder / "go").touch()
+                (pid,) = [int(entry.split(".")[1]) for entry in os.listdir(folder) if entry.startswith("patient")]
+                assert long.output.fetch(timeout=GUARD_S).load() == pid, "it went on in the same process"
+                assert set(executions(folder).values()) == {1}
+            before = guardian()
+            below = [psutil.Process(pid) for pid in descendants(before)]
+            kill(before if name == "guardian" else next(one.pid for one in below if one.name() == name))
+            if name == "guardian":
+                until(lambda before=before: guardian() != before, "another process guards")
+        assert [task.output.fetch(timeout=GUARD_S).load() for task in made] == list(range(41))
+
+
+def test_each_process_of_a_private_cluster_is_killed_in_turn(marked: Marked, tmp_path: Path) -> None:
+    with Client.local(cpus=2) as client:
+        assert client._cluster is not None
+        launch = client._cluster._launch
+        killed_in_turn(client, tmp_path, lambda: launch.pid)
+    until(lambda: not marked.processes(), "all processes are gone")
+
+
+def test_each_process_of_rain_start_is_killed_in_turn(marked: Marked, options: StartOptions, tmp_path: Path) -> None:
+    options.cpus = ["2"]
+    with running(options) as started, Client(started.address) as client:
+        killed_in_turn(client, tmp_path / "work", lambda: connection_files.read(started.file).guardian)
+    until(lambda: not marked.processes(), "all processes are gone")
+
+
+def test_a_journal_outlives_guardian_and_standby(
+    marked: Marked, options: StartOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server ends with them. Its clients wait, and are told for what; when it is started again all is there."""
+    monkeypatch.setattr(stalls, "STALLED_S", 0.3)
     first = start(options)
     file = connection_files.read(first.file)
-    with Client(first.address) as client:
-        session = client.new_session("kept", persistent=True)
-        with session.bind_only():
-            done = counted(str(tmp_path / "work"), 3)
-            done.output.keep()
-            session.submit()
-            done.wait()
-        kill(file.guardian)
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(file.guardian, 0)
-        until(lambda: not session.active, "it is told")
-    until(lambda: not is_alive(file.pid), "the server has ended")
-    with running(options) as second, Client(second.address) as client:
-        session = client.attach("kept")
-        (found,) = session.tasks
-        assert found.output.fetch().load() == 9
-        assert executions(tmp_path / "work") == {"3": 1}
+    with Client(first.address) as client, client.new_session("left") as session:
+        done = counted(str(tmp_path / "work"), 3)
+        done.output.keep()
+        session.submit()
+        done.wait()
+        later = counted(str(tmp_path / "work"), 4)
+        later.output.keep()
+        kill_guardian(file.guardian)
+        until(lambda: not is_alive(file.pid), "the server has ended")
+        submits = Waiting(session.submit)
+        stall = inside(session).mirror.stall
+        until(lambda: "its guardian (process" in stall.text, "it is told what is waited for")
+        assert "Start it again with `rain start --listen" in stall.text
+        assert session.active
+        with running(options):
+            submits.result()
+            assert [task.output.fetch().load() for task in (done, later)] == [9, 16]
+            assert executions(tmp_path / "work") == {"3": 1, "4": 1}
 
 
 def test_a_journal_of_another_address_is_refused(marked: Marked, options: StartOptions, tmp_path: Path) -> None:
@@ -379,9 +431,7 @@ def test_a_journal_of_another_address_is_refused(marked: Marked, options: StartO
     file = connection_files.read(first.file)
     os.kill(file.guardian, signal.SIGSTOP)
     kill(file.pid)
-    kill(file.guardian)
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(file.guardian, 0)
+    kill_guardian(file.guardian)
     until(lambda: not is_alive(file.pid), "the server has ended")
     options.listen = f"127.0.0.1:{free_port()}"
     with pytest.raises(RainException, match=f"the journal is that of a server at {first.address}"):

@@ -204,7 +204,7 @@ class ClientCore:
 
     def _tick(self, event: ev.Tick, now: float) -> None:
         if self.away_since is not None:
-            stalls.server_is_away(self, now - self.away_since, event.absence)
+            stalls.server_is_away(self, now - self.away_since, event.absence, event.fate)
         for mirror in list(self.sessions.values()):
             if mirror.dropped:
                 keeps.release(self, mirror)

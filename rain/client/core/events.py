@@ -58,9 +58,12 @@ class Tick(msgspec.Struct):
     absence : str
         What is known of a server that is away: ``"refused"`` (nothing listens there), ``"silent"`` (connections are
         accepted and not answered); empty: nothing.
+    fate : str
+        Why it will not be started again but by its user; empty: not known.
     """
 
     absence: str = ""
+    fate: str = ""
 
 
 class Released(msgspec.Struct):

@@ -34,12 +34,13 @@ def tell(core: ClientCore, mirror: SessionMirror, *, server: str | None = None, 
     mirror.poke()
 
 
-def server_is_away(core: ClientCore, seconds: float, absence: str) -> None:
+def server_is_away(core: ClientCore, seconds: float, absence: str, fate: str = "") -> None:
     """The server was not heard for so long; sessions are told after `STALLED_S`."""
     if seconds > STALLED_S:
         found, why = _ABSENCES[absence]
         limit = f"SERVER_RETURN_S ({SERVER_RETURN_S:g} s)" if absence else f"SERVER_AWAY_S ({SERVER_AWAY_S:g} s)"
         text = f"the server at {core.address} {found} {STALLED_S:g} s: {why}. It is waited for up to {limit}"
+        text += f". {fate}" if fate else ""
         for mirror in list(core.sessions.values()):
             tell(core, mirror, away=text)
 

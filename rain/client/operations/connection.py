@@ -44,6 +44,7 @@ from rain.common.protocol.address import is_loopback, parse_address
 from rain.common.protocol.messages import ModuleFound
 
 T = TypeVar("T")
+_LOOK_AGAIN_S = 2.0
 _log = logging.getLogger(__name__)
 
 
@@ -67,6 +68,8 @@ class Connection:
     libraries : LibraryComparison
     told_fate : callable
         Adds to a reason what is known of the server's death.
+    fate_alone : callable
+        What became of the server, if nothing will start it again but its user; else empty.
     cluster_ended : callable
         Whether the private cluster that the server belongs to is gone for good.
     governors_counted : callable
@@ -85,6 +88,8 @@ class Connection:
         self.libraries = LibraryComparison()
         self.told_fate: Callable[[str], str] = str
         self.cluster_ended: Callable[[], bool] = bool
+        self.fate_alone: Callable[[], str] = str
+        self._looked_at, self._found = 0.0, ""
         self.governors_counted: Callable[[], None] = lambda: None
 
     def bind(self, link: Link) -> None:
@@ -296,7 +301,13 @@ class Connection:
         """Called by the link now and then, with what it met last where the server listened, if that is away."""
         if self.core.away_since is not None and self.cluster_ended():
             self.gone("the server is gone")
-        self.step(ev.Tick(absence))
+        self.step(ev.Tick(absence, self._fate() if absence == "refused" else ""))
+
+    def _fate(self) -> str:
+        now = time.monotonic()
+        if now - self._looked_at > _LOOK_AGAIN_S:
+            self._looked_at, self._found = now, self.fate_alone()
+        return self._found
 
 
 def _tell(waiting: Waiting) -> None:

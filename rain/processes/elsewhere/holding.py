@@ -41,7 +41,7 @@ from rain.common.protocol.address import parse_address
 from rain.host.process_table import descendants, is_alive, start_time
 from rain.host.signals import signal_all
 from rain.host.starting import become_subreaper, close_all_but
-from rain.processes.guarded_process import GuardedProcess, become, redirect_output
+from rain.processes.guarding.guarded_process import GuardedProcess, become, redirect_output
 from rain.processes.keeper import FOLDERS_ARGUMENT, remove_later
 from rain.processes.logs import bound_log
 from rain.processes.private_folders import check_private

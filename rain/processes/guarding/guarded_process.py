@@ -11,6 +11,11 @@ from rain.host.starting import close_all_but
 from rain.processes.keeper import FOLDERS_ARGUMENT, Folders
 from rain.processes.logs import open_log
 
+_TOLD = (
+    "command", "before", "pid", "was_ready", "ready_at", "failures", "start_at", "left_until", "removing_until",
+    "trial_until",
+)  # fmt: skip
+
 
 class GuardedProcess:
     """One process that is guarded, as the plan describes it, and what is known of it.
@@ -47,6 +52,25 @@ class GuardedProcess:
         self.start_at: float | None = 0.0
         self.before: list[str] = []  # the command to go back to, should the present one not become ready …
         self.trial_until: float | None = None  # … by this time
+
+    def handed_on(self, descriptors: list[int]) -> dict[str, Any]:
+        """What the guardian's standby has to know; the pipes that it has to have are added to `descriptors`."""
+        told: dict[str, Any] = {name: getattr(self, name) for name in _TOLD}
+        told |= {"folders": self.folders.told(), "ready_text": self.ready_text.decode("latin-1")}
+        for name in ("ready", "hold"):
+            descriptor = getattr(self, name)
+            told[name] = None if descriptor is None else len(descriptors)
+            descriptors += [] if descriptor is None else [descriptor]
+        return told
+
+    def take(self, told: dict[str, Any], descriptors: list[int]) -> None:
+        """Be what the guardian before this one told."""
+        for name in _TOLD:
+            setattr(self, name, told[name])
+        self.folders.take(told["folders"])
+        self.ready_text = told["ready_text"].encode("latin-1")
+        ready, hold = ([] if told[name] is None else descriptors[told[name] :][:1] for name in ("ready", "hold"))
+        self.ready, self.hold = ready[0] if ready else None, hold[0] if hold else None
 
 
 def become(process: GuardedProcess, ready: int, given: int | None, lifeline: int, entry: Any = None) -> NoReturn:

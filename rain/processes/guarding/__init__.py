@@ -1,0 +1,1 @@
+"""What a guardian consists of beside its decisions: its processes, its standby."""
