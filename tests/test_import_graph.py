@@ -133,6 +133,7 @@ LAZY = {
         },
         "rain.objects.content_types.registry": {"importlib.metadata"},
         "rain.server.policy_loading": {"importlib.metadata"},
+        "rain.client.reuse.versions": {"importlib"},
     },
     "30 ms that a client without Python functions does not need": {
         "rain.client.functions.pickling": {"cloudpickle"},

@@ -61,8 +61,8 @@ def info_of(record: ObjectRecord) -> ObjectInfo | None:
 
 
 def value_of(obj: DataObject) -> Value | None:
-    """The value of a constant that was made here, as long as its handle lives."""
-    return obj._value
+    """The value of a constant that was made here, as long as its handle lives, or of what a reused task made."""
+    return obj._value if obj._value is not None else obj._record.value
 
 
 class DataObject(Handle, of=ObjectRecord):

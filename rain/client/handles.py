@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rain.client.operations.connection import Connection
     from rain.client.operations.encoding import SessionEncoder
     from rain.client.report.echo import Echo
+    from rain.client.reuse.results import ResultCache
     from rain.client.session import Session
 
 
@@ -46,6 +47,8 @@ class Inside:
         Whether an interface made it, as joblib's backend does, whose users have no variable of it.
     plain : dict of int to (callable, PlainFunction)
         What `Session.call` called, by the callable's `id`.
+    results : ResultCache or None
+        Where results of earlier runs are, if some task of the session may reuse them.
     renewals : dict of int to tuple of Handle
         Tasks that were made in the place of stale ones, by number, and their outputs: what holds these.
     """
@@ -61,6 +64,7 @@ class Inside:
         "of_interface",
         "plain",
         "renewals",
+        "results",
         "surroundings",
     )
 
@@ -78,6 +82,7 @@ class Inside:
         self.at_end: list[Callable[[], None]] = []
         self.plain: dict[int, tuple[Any, Any]] = {}
         self.renewals: dict[int, tuple[Handle, ...]] = {}
+        self.results: ResultCache | None = None
 
 
 class Handle:

@@ -23,6 +23,7 @@ from rain.client.functions.returned import check_returned
 from rain.client.io_spec import InputBase, OutputBase
 from rain.client.many.rows import rows
 from rain.client.many.tree import tree
+from rain.client.reuse.results import results_for
 from rain.client.task import Task
 from rain.common.errors import RainException
 from rain.objects.content_types.registry import check_content_type
@@ -173,8 +174,10 @@ class Remote(HoldsFunction):
         if data is not None:
             template = self._last.of(session, payload, self._parameters, made, encode, options)
             return cast("Task", add_call(session, template, data))
+        found = results_for(session, options)
+        reuse = None if found is None else found.call(payload, self._parameters, options, args, kwargs)
         config, objects = pack(self._parameters, args, kwargs, session, encode)
-        return add_packed(session, payload, config, objects, made, options)
+        return add_packed(session, payload, config, objects, made, options, reuse=reuse)
 
     def _prepared(self, options: Options, made: Any, encode: list[str | None]) -> tuple[Session, Payload]:
         """The session of new calls, and the function as it is sent."""

@@ -20,6 +20,8 @@ from rain.client.operations.twins import DONE, awaitable, blocking, operation_of
 from rain.client.plain.task_part import R, TaskValue
 from rain.client.report.failures import attempts_of
 from rain.client.report.refused import fetch_refused
+from rain.client.reuse.results import reuse_program
+from rain.client.reuse.task_part import ReuseOfTask
 from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.jupyter import display_hooks
@@ -45,7 +47,7 @@ class FrozenTaskInfo(TaskInfo, frozen=True):  # type: ignore[misc]
     """Info of a task, which is the governor's and the executor's to set."""
 
 
-class Task(TaskValue[R], of=TaskRecord):
+class Task(TaskValue[R], ReuseOfTask, of=TaskRecord):
     """A task of a session.
 
     Parameters
@@ -163,6 +165,8 @@ class Task(TaskValue[R], of=TaskRecord):
     ) -> None:
         """Be a new task; everything was checked but whether the objects belong to the session."""
         record = new_task(session, task_type, config, inputs, outputs, name, options, function)
+        if function is None and (options.cache is not None or inside(session).results is not None):
+            reuse_program(session, record, options)
         self._attach(session, record)
         inside(session).mirror.add_task(record)
 

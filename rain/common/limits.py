@@ -484,3 +484,17 @@ JOURNAL_RESERVE_BYTES = 64 * MIB
 JOURNAL_RESERVE_SHARE = 0.02
 JOURNAL_RETRY_S = 0.25
 """How often a journal looks at most whether there is room again."""
+
+# -- reuse between runs --------------------------------------------------------------------------------
+CACHE_BYTES_MAX = 10 * GIB
+"""Results in a folder for reuse, unless the user says otherwise: those that were used longest ago go."""
+CACHE_FRESH_S = 600.0
+"""What was used within this time is not removed to make room: it may be in use."""
+CACHE_INLINE_BYTES_MAX = INLINE_BYTES_MAX
+"""Outputs up to this size lie in the entry itself; larger ones are files of their own."""
+CACHE_FLUSH_S = 60.0
+"""How long the close of a session waits for results of finished tasks to be stored; what is left is told."""
+CACHE_PARTS_KEPT_S = 86_400.0
+"""How old a file must be that was begun in such a folder, and not finished, before it is removed."""
+CACHE_FAILURES_MAX = 3
+"""After so many results in a row that could not be written, a session stores no more."""

@@ -13,6 +13,7 @@ from rain.client.functions.function import Payload, function_constant
 from rain.client.functions.parameters import Parameters
 from rain.client.handles import held, inside, record_of
 from rain.client.io_spec import OutputBase
+from rain.client.reuse.results import results_for
 from rain.client.task import Task
 from rain.common.ids import ID
 from rain.common.spec import ObjectSpec
@@ -20,6 +21,7 @@ from rain.common.task_configs import PYTHON, PyConfig
 
 if TYPE_CHECKING:
     from rain.client.core.records import ObjectRecord
+    from rain.client.core.reuse.task import Reuse
     from rain.client.data import DataObject
     from rain.client.session import Session
 
@@ -84,9 +86,10 @@ def template_of(
         for output in outputs
     ]
     config = PyConfig(b"", parameters.auto_load, encode, plain=plain, seed=inside(session).mirror.seed)
+    results = results_for(session, options)
     return Template(
         config, specs, options.resources, options.name, options.user, function_constant(session, payload),
-        options.rare, payload.source,
+        options.rare, payload.source, None if results is None else results.function(payload, parameters, options),
     )  # fmt: skip
 
 
@@ -117,7 +120,7 @@ def add_call(session: Session, template: Template, args: bytes, kept: bool = Fal
         else:
             family, place = Family(mirror.session_id, number, template, [args], site, origin), 0
             mirror.add_family(family)
-        if kept:
+        if kept or template.reuse is not None:
             family.keep(place)
         new = place not in family.taken
     return new_member(session, family, place) if new else member_of(session, family, place)
@@ -133,6 +136,7 @@ def add_packed(
     *,
     kept: bool = False,
     remembered: bool = True,
+    reuse: Reuse | None = None,
 ) -> Task[Any]:
     """The task of a call that is unlike others: of its config and the data objects in its arguments.
 
@@ -142,6 +146,8 @@ def add_packed(
         Whether its outputs are kept as long as there is a handle of them.
     remembered : bool
         Whether the task knows its function, so that it can be found out whether that was edited since.
+    reuse : Reuse, optional
+        What its result depends on, if that may come from an earlier run; then its outputs are kept as well.
     """
     config.seed = inside(session).mirror.seed
     for obj in payload.objects:
@@ -153,7 +159,8 @@ def add_packed(
     )  # fmt: skip
     if remembered:
         record_of(task).source = payload.source
-    if kept:
+    record_of(task).reuse = reuse
+    if kept or reuse is not None:
         for output in held(task):
             record_of(output).kept = True
     return task

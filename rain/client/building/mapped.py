@@ -9,6 +9,7 @@ from rain.client.building.calls import add_packed, template_of
 from rain.client.building.options import Options
 from rain.client.building.task_list import TaskList
 from rain.client.core.families.family import Family
+from rain.client.core.reuse.task import Reuse
 from rain.client.data import DataObject
 from rain.client.functions import call_sites
 from rain.client.functions.arguments import pack, plain_pickle
@@ -16,6 +17,7 @@ from rain.client.functions.function import Payload
 from rain.client.functions.parameters import Parameters
 from rain.client.handles import inside, record_of
 from rain.client.io_spec import OutputBase
+from rain.client.reuse.results import results_for
 from rain.client.task import Task
 from rain.common.errors import RainException
 from rain.common.task_configs import PyConfig
@@ -50,7 +52,7 @@ class Mapped(NamedTuple):
     plain: bool
 
 
-Packed = tuple[PyConfig, dict[DataObject, str | None]]
+Packed = tuple[PyConfig, dict[DataObject, str | None], Reuse | None]
 
 
 def call_all(mapped: Mapped, calls: Iterable[tuple[Any, ...]], kwargs: dict[str, Any]) -> list[Task[Any]]:
@@ -84,12 +86,17 @@ def _packed(mapped: Mapped, calls: Iterable[tuple[Any, ...]], kwargs: dict[str, 
     packed: list[bytes | Packed] = []
     large: list[DataObject] = []
     bare = not kwargs
+    results = results_for(session, mapped.options)
     number = 0
     try:
         for number, args in enumerate(calls):  # noqa: B007
             given, named = (args, kwargs) if bare and parameters.fits(len(args)) else parameters.bound(args, kwargs)
             data = plain_pickle(given, named)
-            packed.append(pack(parameters, given, named, session, encode, large) if data is None else data)
+            if data is not None:
+                packed.append(data)
+                continue
+            reuse = None if results is None else results.call(mapped.payload, parameters, mapped.options, given, named)
+            packed.append((*pack(parameters, given, named, session, encode, large), reuse))
     except BaseException as error:
         _take_back(session, large)
         if isinstance(error, RainException):
@@ -110,11 +117,15 @@ def _runs(mapped: Mapped, packed: list[bytes | Packed]) -> list[list[bytes] | Pa
     """The calls in order; those that follow each other and differ by their pickles only, together."""
     runs: list[list[bytes] | Packed] = []
     alike = not mapped.payload.objects
+    results = None if alike else results_for(mapped.session, mapped.options)
     for one in packed:
         data = one if isinstance(one, bytes) else _alike(mapped, *one)
         if data is None or not alike:
-            whole = one if isinstance(one, tuple) else (PyConfig(one, mapped.parameters.auto_load, mapped.encode), {})
-            runs.append(whole)
+            if isinstance(one, tuple):
+                runs.append(one)
+                continue
+            made = None if results is None else results.function(mapped.payload, mapped.parameters, mapped.options)()
+            runs.append((PyConfig(one, mapped.parameters.auto_load, mapped.encode), {}, made))
         elif runs and isinstance(runs[-1], list):
             runs[-1].append(data)
         else:
@@ -122,16 +133,27 @@ def _runs(mapped: Mapped, packed: list[bytes | Packed]) -> list[list[bytes] | Pa
     return runs
 
 
-def _alike(mapped: Mapped, config: PyConfig, objects: dict[DataObject, str | None]) -> bytes | None:
+def _alike(
+    mapped: Mapped, config: PyConfig, objects: dict[DataObject, str | None], reuse: Reuse | None
+) -> bytes | None:
     """The pickle of arguments if it says all of them, else None."""
-    if objects or config.types or config.sources or config.read_only or config.load != mapped.parameters.auto_load:
+    if (
+        reuse is not None
+        or objects
+        or config.types
+        or config.sources
+        or config.read_only
+        or config.load != mapped.parameters.auto_load
+    ):
         return None
     return config.args
 
 
-def _single(mapped: Mapped, config: PyConfig, objects: dict[DataObject, str | None]) -> Task[Any]:
+def _single(mapped: Mapped, config: PyConfig, objects: dict[DataObject, str | None], reuse: Reuse | None) -> Task[Any]:
     config.plain = mapped.plain
-    return add_packed(mapped.session, mapped.payload, config, objects, mapped.outputs, mapped.options, kept=mapped.kept)
+    return add_packed(
+        mapped.session, mapped.payload, config, objects, mapped.outputs, mapped.options, kept=mapped.kept, reuse=reuse
+    )
 
 
 def _family(mapped: Mapped, args: list[bytes]) -> Family:
@@ -143,7 +165,7 @@ def _family(mapped: Mapped, args: list[bytes]) -> Family:
     origin = None if call_sites.origin is None else call_sites.origin()
     first = mirror.take_numbers(len(args) * (len(mapped.outputs) + 1))
     family = Family(mirror.session_id, first, template, args, call_sites.capture(1), origin)
-    if mapped.kept:
+    if mapped.kept or template.reuse is not None:
         family.kept = bytearray(b"\1") * len(args)
     mirror.add_family(family)
     return family

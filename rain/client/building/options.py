@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 NAMES = frozenset(
     {
         "name", "session", "cpus", "resources", "timeout", "retries", "retry_on", "rerun", "priority", "env", "fresh",
-        "nodes", "user_spec",
+        "nodes", "user_spec", "cache",
     }
 )  # fmt: skip
 """Every option's name."""
@@ -44,6 +44,8 @@ class Options:
         Holds ``"cpus"`` unless no cpu is asked for.
     rare : TaskOptions or None
     user : dict
+    cache : bool or None
+        Whether a result of an earlier run is reused; None if the session decides.
 
     Parameters
     ----------
@@ -52,7 +54,7 @@ class Options:
         For errors, as `of`: what is called with these options, if it has parameters beside them.
     """
 
-    __slots__ = ("given", "name", "rare", "resources", "session", "user")
+    __slots__ = ("cache", "given", "name", "rare", "resources", "session", "user")
 
     def __init__(self, given: Mapping[str, Any], owner: str = "a task", of: Any = None) -> None:
         unknown = [name for name in given if name not in NAMES]
@@ -64,6 +66,7 @@ class Options:
         self.resources = _resources(given)
         self.rare = _rare(given)
         self.user = check_user(given.get("user_spec"))
+        self.cache = _check_cache(given.get("cache"))
 
     def but(self, more: Mapping[str, Any], owner: str = "a task") -> Options:
         """These options with `more` replacing some."""
@@ -122,6 +125,14 @@ def _check_session(session: Any) -> Any:
     if session is not None and not isinstance(session, Holder):
         raise RainException(f"session= is a Session, not {type(session).__name__}")
     return session
+
+
+def _check_cache(cache: Any) -> bool | None:
+    if cache not in (None, True, False):
+        raise RainException(
+            f"cache= of a task is True or False, not {cache!r}; the folder is named by new_session(cache=)"
+        )
+    return cache if cache is None else bool(cache)
 
 
 def _plain(value: Any) -> Any:

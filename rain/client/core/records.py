@@ -16,6 +16,7 @@ from rain.common.states import DataObjectState, TaskState
 if TYPE_CHECKING:
     from rain.client.core.families.family import Family
     from rain.client.core.gates import Gate
+    from rain.client.core.reuse.task import Reuse
     from rain.client.functions.call_sites import Site
     from rain.client.functions.function import Source
     from rain.client.operations.constant_values import Value
@@ -143,6 +144,8 @@ class TaskRecord:
         The function that it runs, if it was made here by a `Remote`.
     family : Family or None
         The family from which it was taken out.
+    reuse : Reuse or None
+        Of a task whose result may come from an earlier run.
     stale : bool
         Whether its function, or that of a task on which it depends, was edited since.
     renewed : TaskRecord or None
@@ -165,6 +168,7 @@ class TaskRecord:
         "pins",
         "progress",
         "renewed",
+        "reuse",
         "source",
         "spec",
         "stale",
@@ -188,18 +192,25 @@ class TaskRecord:
         self.origin: Any = None
         self.echo = False
         self.family: Family | None = None
+        self.reuse: Reuse | None = None
         self.gates: list[Gate] | None = None
 
     def __repr__(self) -> str:
         spec = self.spec
         name = f" {spec.name!r}" if spec.name is not None else ""
-        return f"<Task {spec.id}{name} {spec.task_type} {_word(self.shown)}{', stale' if self.stale else ''}>"
+        more = f"{', stale' if self.stale else ''}{', reused' if self.reused else ''}"
+        return f"<Task {spec.id}{name} {spec.task_type} {_word(self.shown)}{more}>"
 
     @property
     def settled(self) -> bool:
         """Whether it no longer changes by itself."""
         state = self.state
         return state is _FINISHED or state is _FAILED or state is _CANCELLED
+
+    @property
+    def reused(self) -> bool:
+        """Whether its result is that of an earlier run."""
+        return self.reuse is not None and self.reuse.hit
 
     @property
     def failed(self) -> bool:

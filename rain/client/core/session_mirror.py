@@ -96,6 +96,8 @@ class SessionMirror:
         Not yet submitted: tasks, families of tasks and constants in the order in which they were made.
     submitted, unfinished, finished : int
         How many tasks were submitted; how many of them are not settled, and how many are.
+    reused : int
+        How many of the finished ones are results of earlier runs.
     failed : dict of int to TaskRecord
         Failed and cancelled tasks that were not forgotten, in the order in which the client heard of it.
     untold : dict of int to TaskRecord
@@ -136,7 +138,7 @@ class SessionMirror:
         "_numbers", "adopted", "attached", "broken", "dropped", "ended", "failed", "feeds", "finished", "functions",
         "gates",
         "handle", "idle_gates", "name", "next_number", "on_failure", "pending", "persistent", "records", "refusals",
-        "seed", "session_id", "speaking", "stale", "stall", "submitted", "unfinished", "untold", "wave",
+        "reused", "seed", "session_id", "speaking", "stale", "stall", "submitted", "unfinished", "untold", "wave",
     )  # fmt: skip
 
     def __init__(
@@ -148,7 +150,7 @@ class SessionMirror:
         self.persistent = persistent
         self.records = RecordTable()
         self.pending: deque[Record | Family] = deque()
-        self.submitted = self.unfinished = self.finished = self.broken = 0
+        self.submitted = self.unfinished = self.finished = self.broken = self.reused = 0
         self.failed: dict[int, TaskRecord] = {}
         self.untold: dict[int, TaskRecord] = {}
         self.wave = Wave(0)
@@ -245,6 +247,7 @@ class SessionMirror:
             ends_text(record.shown for record in self.failed.values()),
             f"{forgotten} failed and forgotten" if forgotten else "",
             f"{self.stale} stale" if self.stale else "",
+            f"{self.reused} reused" if self.reused else "",
         ]
         return ", ".join(filter(None, parts))
 
@@ -292,6 +295,9 @@ class SessionMirror:
                 record.state = None
                 for output in record.outputs:
                     output.state = None
+            elif record.task is not None and record.task.reuse is not None:  # it is what a reused task made
+                record.state = _O_FINISHED
+                record.task.reuse.sent.discard(record.spec.id.id)
             else:
                 record.state = None
         self.note(records)
@@ -309,6 +315,16 @@ class SessionMirror:
                 self._pass(record, opened)
         self.note(constants)
         return opened
+
+    def reuse(self, record: TaskRecord) -> None:
+        """A task that was not submitted is finished: its outputs have the values of an earlier run."""
+        record.state = _FINISHED
+        record.pins = None
+        self.submitted += 1
+        self.finished += 1
+        self.reused += 1
+        for output in record.outputs:
+            output.state = _O_FINISHED
 
     # -- updates ---------------------------------------------------------------------------------
 

@@ -191,14 +191,17 @@ def _with_file(code: CodeType, reduced: tuple[Any, tuple[Any, ...]]) -> tuple[An
     return make, (*parts[:place], "".join(code.co_filename), *parts[place + 1 :])
 
 
-def dumps(value: Any, instead: Callable[[Any], Any] | None = None) -> bytes:
+def dumps(value: Any, instead: Callable[[Any], Any] | None = None, aside: Callable[[Any], Any] | None = None) -> bytes:
     """`value` pickled by cloudpickle; generators are run and become iterators.
 
-    `instead` is asked first how an object is to be pickled, and gives what ``__reduce__`` would, or NotImplemented.
+    `instead` is asked first how an object is to be pickled, and gives what ``__reduce__`` would, or NotImplemented; it
+    is not asked of objects of builtin types. `aside` is asked of all, as ``persistent_id`` of a pickler.
     """
     file = io.BytesIO()
     pickler = _pickler_class()(file, protocol=pickle.HIGHEST_PROTOCOL)
     pickler.instead = instead
+    if aside is not None:
+        pickler.persistent_id = aside
     pickler.dump(value)
     return file.getvalue()
 

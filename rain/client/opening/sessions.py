@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from rain.client.core.session_mirror import SessionMirror
@@ -12,6 +13,7 @@ from rain.client.operations.executors import Executors
 from rain.client.operations.operation import Operation, block
 from rain.client.operations.twins import awaitable, blocking
 from rain.client.plain.session_part import check_seed
+from rain.client.reuse.results import given_folder
 from rain.client.session import Session
 from rain.common.errors import RainException
 from rain.common.protocol.messages import SessionSummary
@@ -37,6 +39,8 @@ class Sessions(Executors):
         persistent: bool = False,
         seed: int | None = None,
         echo: bool | None = None,
+        cache: str | os.PathLike[str] | bool | None = None,
+        cache_bytes_max: float | None = None,
         timeout: float | None = None,
     ) -> Operation[Session]:
         """A new session.
@@ -56,6 +60,11 @@ class Sessions(Executors):
         echo : bool, optional
             Whether what its tasks print also appears here while they run. If not given, scripts show what the first
             `ECHO_UNASKED_TASKS_MAX` tasks print, and nothing else shows anything: see `Session.echo`.
+        cache : str, os.PathLike or bool, optional
+            A folder of this machine (True: one of the user's) from which functions and programs of the session take
+            results of earlier runs, and in which they leave theirs, unless they have ``cache=False``.
+        cache_bytes_max : float, optional
+            How many bytes that folder may hold, `CACHE_BYTES_MAX` if not given: what was used longest ago goes.
         timeout : float, optional
             Seconds.
 
@@ -76,12 +85,14 @@ class Sessions(Executors):
         """
         self._check()
         check_seed(seed)
+        results = given_folder(cache, cache_bytes_max)
         if not (echo is None or isinstance(echo, bool)):
             raise RainException(f"echo is True, False or None, not {echo!r}")
 
         def made(mirror: SessionMirror, surroundings: Surroundings) -> Session:
             session = self._session(mirror, surroundings)
             session.seed = seed
+            session._inside.results = results
             if echo is not None:
                 session.echo = echo
             return session

@@ -23,6 +23,7 @@ from rain.host.descriptors import opened
 from rain.objects.content_types.codecs import encode_to_file, encode_value
 from rain.objects.intake import Folders, Intake
 from rain.objects.memory import map_fd
+from rain.objects.readers import BytesReader, FileReader, ObjectReader
 from rain.objects.sink import NEVER_INLINE, FullMark, Sink
 from rain.processes.scratch import UPLOADS, Scratch
 
@@ -76,6 +77,15 @@ class Value:
     def readable(self) -> str:
         """The path of a file with the bytes; empty if there is none, or none any more."""
         return self.path
+
+    @property
+    def stays(self) -> bool:
+        """Whether the bytes are here until the value is gone, also once they were sent."""
+        return self.data is not None
+
+    def reader(self) -> ObjectReader:
+        """Reads the bytes."""
+        return FileReader(self.readable) if self.data is None else BytesReader(self.data)
 
     def get_bytes(self) -> bytes:
         """The bytes, from memory or from the file."""

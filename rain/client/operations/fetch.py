@@ -26,7 +26,6 @@ from rain.net.transport import open_data
 from rain.objects.data_instance import DataInstance
 from rain.objects.readers import (
     BytesReader,
-    FileReader,
     NoReplica,
     NotInside,
     ObjectReader,
@@ -50,7 +49,7 @@ EAGER_BYTES_MAX = 16 * MIB
 def value_here(obj: DataObject) -> Value | None:
     """The value of a small constant that was made here."""
     value = value_of(obj)
-    return value if value is not None and value.data is not None else None
+    return value if value is not None and value.stays else None
 
 
 def instance(session: Session, obj: DataObject, lazy: bool = False) -> DataInstance:
@@ -97,7 +96,7 @@ def host_of(session: Session) -> str:
 def constant_instance(record: ObjectRecord, value: Any) -> DataInstance:
     """The value of a constant whose bytes this process has, in memory or in a file that the server has not taken
     over."""
-    reader = FileReader(value.readable) if value.data is None else BytesReader(value.data)
+    reader = value.reader()
     if record.spec.data_type == "dir":
         size = record.info.size if record.info is not None else None
         return DataInstance(TarReader(reader, size), spec_of(record), info_of(record))

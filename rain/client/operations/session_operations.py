@@ -12,6 +12,7 @@ from rain.client.core import sessions
 from rain.client.core.core import ClientCore
 from rain.client.core.operations import keeps, locating, questions, retries, submits, waits
 from rain.client.core.records import ObjectRecord, Record, TaskRecord
+from rain.client.core.reuse.task import at_server
 from rain.client.core.session_mirror import SessionMirror
 from rain.client.core.waiting import Operation as CoreOperation
 from rain.client.functions.call_sites import warn
@@ -22,6 +23,8 @@ from rain.client.operations.operation import Operation
 from rain.client.operations.views import asker
 from rain.client.report.echo import begin_unasked, flushed
 from rain.client.report.failed_tasks import FailedTasks
+from rain.client.reuse.deciding import decided
+from rain.client.reuse.storing import closing
 from rain.common.errors import RainException
 from rain.common.state_styles import ends_text
 from rain.common.states import TaskState
@@ -131,6 +134,8 @@ def submit(session: Session) -> Operation[None]:
     core, mirror = connected(session)
     begin_unasked(session)
     inside(session).connection.warn_of_libraries()
+    if inside(session).results is not None:
+        yield from decided(session, fetch)
     yield from _drive(session, submits.submit(core, mirror, inside(session).encoder), whole=True)
 
 
@@ -155,6 +160,10 @@ def _run_families(session: Session, items: Any, only: Sequence[Any], families: l
     """`run` for all members of families, `only`: the only argument of the call, or all of them."""
     core, mirror = connected(session)
     begin_unasked(session)
+    if inside(session).results is not None:
+        yield from decided(
+            session, fetch, [record for family in families for record in mirror.records.take_all(family)]
+        )
     yield from _drive(session, submits.send(core, mirror, inside(session).encoder), whole=True)
     yield from _drive(session, waits.wait(mirror, families))
     values = values_of(only)
@@ -180,6 +189,8 @@ def _kept_if_new(session: Session, items: Sequence[Item]) -> list[Handle]:
 def _ended(session: Session, items: list[Handle]) -> Operation[None]:
     core, mirror = connected(session)
     begin_unasked(session)
+    if inside(session).results is not None:
+        yield from decided(session, fetch, [record_of(item) for item in items])
     yield from _drive(session, submits.send(core, mirror, inside(session).encoder), whole=True)
     yield from _drive(session, waits.wait(mirror, [record_of(item) for item in items]))
 
@@ -283,7 +294,7 @@ def _instance(session: Session, obj: DataObject, lazy: bool = False) -> DataInst
     if value is None:
         return instance(session, obj, lazy)
     found = constant_instance(record_of(obj), value)
-    if record_of(obj).state is not None:
+    if record_of(obj).state is not None and at_server(record_of(obj)):
         found._ask = asker(session, obj.id)
     return found
 
@@ -369,4 +380,5 @@ def close(session: Session) -> Operation[None]:
     end = inside(session).mirror.ended
     if end is None or end.word != "closed":
         yield from flushed(session, running=True)
+        yield from closing(session)
         yield from _drive(session, sessions.close(*_parts(session)))

@@ -22,6 +22,7 @@ from rain.client.io_spec import Output
 from rain.client.many.rows import rows
 from rain.client.many.tree import tree
 from rain.client.plain.callables import Called, taken_apart
+from rain.client.reuse.results import results_for
 from rain.client.task import Task
 from rain.common.errors import RainException
 from rain.objects.content_types.registry import check_content_type
@@ -177,9 +178,11 @@ class PlainFunction(HoldsFunction, Generic[P, R]):
         if data is not None:
             template = self._last.of(session, payload, parameters, results.outputs, results.encode, self._options, True)
             return cast("Task[R]", add_call(session, template, data, kept=True))
+        found = results_for(session, self._options)
+        reuse = None if found is None else found.call(payload, parameters, self._options, args, kwargs)
         config, objects = pack(parameters, args, kwargs, session, results.encode)
         config.plain = True
-        return add_packed(session, payload, config, objects, results.outputs, self._options, kept=True)
+        return add_packed(session, payload, config, objects, results.outputs, self._options, kept=True, reuse=reuse)
 
     def map(self, /, *iterables: Iterable[Any], strict: bool | None = None, **kwargs: Any) -> list[Task[R]]:
         """A task for each item (or for the first items of several iterables, the second ones, and so on).

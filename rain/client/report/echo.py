@@ -160,7 +160,7 @@ class Echo:
                     self._running[record] = _Shown()
 
     def _wants(self, record: TaskRecord) -> bool:
-        return self.every or record.echo
+        return (self.every or record.echo) and not record.reused
 
     # -- any thread -----------------------------------------------------------------------------
 

@@ -92,7 +92,7 @@ def fingerprint(function: Any, interpreter: str) -> str:
     seen: set[int] = set()
     while waiting:
         name, value = waiting.pop()
-        value = _plain_function(value)
+        value = plain_function(value)
         if id(value) in seen:
             continue
         seen.add(id(value))
@@ -112,7 +112,7 @@ def comparable(one: str, other: str) -> bool:
     return one.partition(":")[0] == other.partition(":")[0]
 
 
-def _plain_function(value: Any) -> Any:
+def plain_function(value: Any) -> Any:
     """The function inside a `Remote`, a method, a property or a cache."""
     for _ in range(_NESTED_MAX):
         if isinstance(value, HoldsFunction):
@@ -131,7 +131,7 @@ def _plain_function(value: Any) -> Any:
 
 
 def _is_code(value: Any) -> bool:
-    return isinstance(_plain_function(value), FunctionType)
+    return isinstance(plain_function(value), FunctionType)
 
 
 def _counts(value: Any) -> bool:
@@ -142,12 +142,12 @@ def _counts(value: Any) -> bool:
 def _named_by(function: FunctionType) -> Iterator[tuple[str, Any]]:
     """Code that a function names, by globals and by its closure."""
     for name in global_names(function.__code__):
-        value = _plain_function(function.__globals__.get(name))
+        value = plain_function(function.__globals__.get(name))
         if _counts(value):
             yield name, value
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=False):
         try:
-            value = _plain_function(cell.cell_contents)
+            value = plain_function(cell.cell_contents)
         except ValueError:  # not assigned yet
             continue
         if _counts(value):
@@ -159,7 +159,7 @@ def _of_function(function: FunctionType) -> str:
     constants = [(name, _plain(function.__globals__.get(name))) for name in names]
     defaults = [_plain(value) for value in function.__defaults__ or ()]
     keywords = [(name, _plain(value)) for name, value in sorted((function.__kwdefaults__ or {}).items())]
-    return f"{_of_code(function.__code__)} {defaults} {keywords} {[c for c in constants if c[1]]}"
+    return f"{digest_of_code(function.__code__)} {defaults} {keywords} {[c for c in constants if c[1]]}"
 
 
 def _plain_members(kind: type) -> Iterator[str]:
@@ -185,7 +185,7 @@ def _plain(value: Any, depth: int = 0) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _of_code(code: CodeType) -> str:
+def digest_of_code(code: CodeType) -> str:
     """What a piece of code does, as a digest."""
     names = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_varnames, code.co_freevars)
     text = f"{code.co_flags & 0x3AC} {names} {list(_steps(code))} {code.co_exceptiontable!r}"
@@ -199,7 +199,7 @@ def _steps(code: CodeType) -> Iterable[tuple[str, str]]:
         if step.opname in ("EXTENDED_ARG", "RESUME", "CACHE", "NOP"):
             continue
         if isinstance(step.argval, CodeType):
-            value = _of_code(step.argval)
+            value = digest_of_code(step.argval)
         elif step.opname in _CONSTANTS:
             value = _plain(step.argval)
         else:

@@ -16,6 +16,7 @@ from rain.client.handles import handle_of, inside
 from rain.client.operations import session_operations
 from rain.client.operations.operation import Operation
 from rain.client.operations.session_operations import Item
+from rain.client.reuse.deciding import unsent_inputs
 from rain.client.stale.edited import refresh
 from rain.common.errors import RainException
 
@@ -76,6 +77,7 @@ def rerun(session: Session, tasks: Item | Iterable[Item] | None, told: Any) -> O
     encoder = inside(session).encoder
     with inside(session).connection.lock:
         made, constants = _renewed(session, plan, functions)
+        constants += unsent_inputs(inside(session).mirror, made.values())
 
     def sending() -> CoreOperation[Any]:
         uploads = to_upload(constants)

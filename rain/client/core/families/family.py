@@ -6,7 +6,7 @@ itself gets a record and is *taken out*: from then on the record says all of it,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -22,6 +22,7 @@ from rain.common.task_configs import PYTHON, PyConfig
 
 if TYPE_CHECKING:
     from rain.client.core.gates import Gate
+    from rain.client.core.reuse.task import Reuse
     from rain.client.functions.call_sites import Site
     from rain.client.functions.function import Source
 
@@ -40,9 +41,11 @@ class Template:
     outputs : list of ObjectSpec
         Their ids mean nothing.
     source : Source or None
+    reuse : callable or None
+        Where results may come from an earlier run: makes the `Reuse` of each member.
     """
 
-    __slots__ = ("config", "function", "name", "options", "outputs", "resources", "source", "user")
+    __slots__ = ("config", "function", "name", "options", "outputs", "resources", "reuse", "source", "user")
 
     def __init__(
         self,
@@ -54,6 +57,7 @@ class Template:
         function: ID,
         options: TaskOptions | None,
         source: Source | None,
+        reuse: Callable[[], Reuse] | None = None,
     ) -> None:
         self.config = config
         self.outputs = outputs
@@ -63,6 +67,7 @@ class Template:
         self.function = function
         self.options = options
         self.source = source
+        self.reuse = reuse
 
     def spec(self, session_id: int, number: int, args: bytes) -> TaskSpec:
         """The spec of a member; nothing that can be changed is shared."""
@@ -317,6 +322,8 @@ class Family:
         template = self.template
         record = TaskRecord(template.spec(self.session_id, number, self.args[place]), self.made, None)
         record.source, record.origin, record.family = template.source, self.origin, self
+        if template.reuse is not None:
+            record.reuse = template.reuse()
         record.handle = self.handles.get(place)
         outputs = [ObjectRecord(spec, record) for spec in template.output_specs(self.session_id, number)]
         record.outputs = tuple(outputs)

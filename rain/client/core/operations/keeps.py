@@ -9,6 +9,7 @@ from rain.client.core.families.family import Family
 from rain.client.core.operations.waits import not_submitted
 from rain.client.core.records import ObjectRecord, Record
 from rain.client.core.requests import ask, ask_in_pieces
+from rain.client.core.reuse.task import at_server
 from rain.client.core.session_mirror import SessionMirror
 from rain.client.core.waiting import Operation
 from rain.common.errors import RainException
@@ -61,7 +62,8 @@ def keep_all(core: ClientCore, mirror: SessionMirror) -> Operation[None]:
     yield from _keep_submitted(core, mirror, fresh)
 
 
-def _keep_submitted(core: ClientCore, mirror: SessionMirror, records: list[ObjectRecord]) -> Operation[None]:
+def _keep_submitted(core: ClientCore, mirror: SessionMirror, kept: list[ObjectRecord]) -> Operation[None]:
+    records = [record for record in kept if at_server(record)]
     if not records:
         return
 
@@ -86,7 +88,9 @@ def unkeep(core: ClientCore, mirror: SessionMirror, records: Sequence[ObjectReco
         if record.kept:
             record.kept = False
             record.location = None
-            if record.state is not None:
+            if not at_server(record):
+                _gone(record)
+            elif record.state is not None:
                 ids.append(record.spec.id)
             mirror.note([record])
     if ids:
@@ -106,12 +110,20 @@ def release(core: ClientCore, mirror: SessionMirror) -> None:
         if stays or not record.kept or _is_held(record):
             continue
         record.kept = False
-        mirror.note([record])
-        if record.state is not None:
+        if not at_server(record):
+            _gone(record)
+        elif record.state is not None:
             record.location = None
             ids.append(record.spec.id)
+        mirror.note([record])
     if ids and core.connected and mirror.ended is None:
         ask_in_pieces(core, [Unkeep(0, mirror.session_id, ids)])
+
+
+def _gone(record: ObjectRecord) -> None:
+    """What a reused task made, and the server does not have, is kept no longer."""
+    record.value = record.location = None
+    record.state = DataObjectState.REMOVED
 
 
 def _is_held(record: ObjectRecord) -> bool:
@@ -155,7 +167,8 @@ def update(core: ClientCore, mirror: SessionMirror, records: Sequence[Record]) -
     for record in records:
         if record.state is None:
             raise not_submitted(mirror, record)
-    if records:
+    asked = [record.spec.id for record in records if at_server(record)]
+    if asked:
         # The reply is folded in when it arrives, in order with the updates.
-        yield ask(core, Update(0, mirror.session_id, [record.spec.id for record in records]))
+        yield ask(core, Update(0, mirror.session_id, asked))
         mirror.check_open()

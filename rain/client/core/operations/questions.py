@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rain.client.core.operations.waits import not_submitted
 from rain.client.core.records import ObjectRecord, Record, TaskRecord
 from rain.client.core.requests import ask
+from rain.client.core.reuse.task import at_server
 from rain.client.core.session_mirror import SessionMirror
 from rain.client.core.waiting import Operation
 from rain.common.errors import RainException
@@ -29,7 +30,10 @@ def cancel(core: ClientCore, mirror: SessionMirror, records: Sequence[Record] | 
             task = record.task if isinstance(record, ObjectRecord) else record
             if task is None:
                 raise RainException(f"{record!r} is a constant: there is no task to cancel")
-            ids.append(task.spec.id)
+            if at_server(task):
+                ids.append(task.spec.id)
+        if records and not ids:
+            return
     yield ask(core, Cancel(0, mirror.session_id, ids))
 
 
@@ -43,6 +47,8 @@ def output_of(core: ClientCore, mirror: SessionMirror, record: TaskRecord) -> Op
     """What a task wrote to stdout and stderr; of a running one, what it wrote so far."""
     if record.state is None:
         raise not_submitted(mirror, record)
+    if record.reused:
+        return "", ""
     (output,) = yield from outputs_of(core, [record.spec.id], [])
     return output.stdout.decode("utf-8", "replace"), output.stderr.decode("utf-8", "replace")
 
@@ -56,6 +62,10 @@ def explain(core: ClientCore, record: TaskRecord) -> Operation[str]:
     """Why a task is in its state."""
     if record.state is None:
         return f"{record!r} was not submitted: call session.submit()"
+    if record.reused and record.reuse is not None:
+        return f"{record!r} did not run in this session. It was {record.reuse.text}"
     reply: Info = yield ask(core, Explain(0, record.spec.id))
     text: str = reply.values["text"]
+    if record.reuse is not None and record.reuse.text:
+        text += f"\nReuse: {record.reuse.text}"
     return text

@@ -1,0 +1,307 @@
+"""A folder of results: written by any number of sessions, processes and hosts at once.
+
+Theory of operation
+-------------------
+Each result is an *entry*, a file with what there is to know of it and its small outputs; each large output is a file
+beside it. All files are written under another name and renamed, large outputs before their entry: so whoever finds an
+entry finds a whole one, and a process that is killed leaves at most a file in ``parts``. No file is ever written twice,
+and nothing is locked. What a power cut or a full disk damaged is found by its checksum, and removed.
+
+    format               which format this is; written first, so that a folder of something else is never touched
+    results/ab/KEY       entries; the time of their last use is their time of change
+    results/ab/KEY.N.CHECKSUM    large outputs
+    functions/DIGEST     what is remembered of a function, to say what has changed (`History`)
+    parts/               files that are being written
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import xxhash
+
+from rain.client.core.reuse.entries import Damaged, Entry, Kept, OtherFormat, Output, decode, encode, to_evict
+from rain.client.core.reuse.keys import FORMAT, digest
+from rain.client.core.reuse.reasons import History
+from rain.common.errors import RainException
+from rain.common.limits import CACHE_BYTES_MAX, CACHE_FRESH_S, CACHE_PARTS_KEPT_S, CHUNK_BYTES
+from rain.objects.files import StaleFile
+from rain.objects.readers import FileReader
+
+_MARK = "rain results, format "
+
+
+def default_folder() -> str:
+    """Where results are if the user names no folder: ``$XDG_CACHE_HOME/rain/results``, or below ``~/.cache``."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return os.path.join(base if os.path.isabs(base) else os.path.expanduser("~/.cache"), "rain", "results")
+
+
+class Folder:
+    """A folder of results, which is made if it does not exist.
+
+    Parameters
+    ----------
+    path : str
+    bytes_max : int
+        What `evict` leaves at most.
+    make : bool
+        Whether it is made if it does not exist.
+
+    Raises
+    ------
+    RainException
+        If it is another user's, open to others, holds something else, or cannot be made.
+    """
+
+    def __init__(self, path: str, bytes_max: int = CACHE_BYTES_MAX, make: bool = True) -> None:
+        self.path = os.path.realpath(os.path.expanduser(path))
+        self.bytes_max = bytes_max
+        self._shards: set[str] = set()
+        try:
+            self._open(make)
+        except OSError as error:
+            raise RainException(f"the folder of results {self.path} cannot be used: {error.strerror}") from None
+
+    def _open(self, make: bool) -> None:
+        mark = os.path.join(self.path, "format")
+        if make:
+            try:
+                Path(self.path).parent.mkdir(parents=True, exist_ok=True)
+                os.mkdir(self.path, 0o700)
+            except FileExistsError:
+                pass
+        found = os.stat(self.path)
+        if not stat.S_ISDIR(found.st_mode):
+            raise RainException(f"the folder of results {self.path} is no folder")
+        if found.st_uid != os.geteuid():
+            raise RainException(
+                f"the folder of results {self.path} belongs to another user (uid {found.st_uid}), and is not used: "
+                "loading a result may run any program that its writer put there"
+            )
+        if stat.S_IMODE(found.st_mode) & 0o077:
+            raise RainException(
+                f"the folder of results {self.path} is open to other users (mode {stat.S_IMODE(found.st_mode):04o}), "
+                "and is not used: loading a result may run any program that its writer put there. If only you could "
+                f"write there, run: chmod 700 {self.path}"
+            )
+        self._check_mark(mark, make)
+
+    def _check_mark(self, mark: str, make: bool) -> None:
+        try:
+            text = Path(mark).read_text(encoding="utf-8", errors="replace").strip()
+        except FileNotFoundError:
+            if any(name not in ("parts", "format") for name in os.listdir(self.path)):
+                raise RainException(
+                    f"the folder {self.path} holds something else than results: name a folder that is empty, or does "
+                    "not exist"
+                ) from None
+            if make:
+                self._write(mark, [f"{_MARK}{FORMAT}\n".encode()])
+            return
+        if text != f"{_MARK}{FORMAT}":
+            raise RainException(
+                f"the folder of results {self.path} is of another format ({text[:60]!r}), and this Rain writes "
+                f"{FORMAT}: name another folder, or remove this one"
+            )
+
+    # -- files ----------------------------------------------------------------------------------
+
+    def _write(self, path: str, pieces: Iterable[Any]) -> None:
+        """Write a file, whole or not at all."""
+        parts = os.path.join(self.path, "parts")
+        folder = os.path.dirname(path)
+        if folder not in self._shards:
+            for needed in (parts, folder):
+                os.makedirs(needed, mode=0o700, exist_ok=True)
+            self._shards.add(folder)
+        part = os.path.join(parts, secrets.token_hex(12))
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        fd = os.open(part, flags, 0o600)
+        try:
+            try:
+                for piece in pieces:
+                    view = memoryview(piece).cast("B")
+                    while view:
+                        view = view[os.write(fd, view[:CHUNK_BYTES]) :]
+            finally:
+                os.close(fd)
+            os.rename(part, path)
+        except BaseException:
+            _remove(part)
+            raise
+
+    def _entry(self, key: str) -> str:
+        return os.path.join(self.path, "results", key[:2], key)
+
+    def data_file(self, key: str, number: int, output: Output) -> str:
+        """Where a large output lies."""
+        return f"{self._entry(key)}.{number}.{output.checksum}"
+
+    def _function(self, path: str) -> str:
+        return os.path.join(self.path, "functions", digest([path]))
+
+    # -- results --------------------------------------------------------------------------------
+
+    def read(self, key: str, use: bool = True) -> Entry | str | None:
+        """The entry with this key, None if there is none; a text that says why it cannot be used.
+
+        Parameters
+        ----------
+        use : bool
+            Whether it is used now: that is noted.
+        """
+        path = self._entry(key)
+        try:
+            with open(path, "rb", buffering=0) as file:
+                data = file.read()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            return f"its result cannot be read: {error.strerror}"
+        try:
+            entry = decode(data)
+        except Damaged:
+            self.remove(key)
+            return "its result was damaged, and was removed"
+        except OtherFormat as why:
+            return f"its result cannot be read: {why}"
+        if entry.key != key:
+            self.remove(key)
+            return "its result was damaged, and was removed"
+        if use:
+            try:
+                os.utime(path)
+            except OSError:  # only read here, or removed meanwhile
+                pass
+        return entry
+
+    def map_output(self, key: str, number: int, output: Output) -> FileReader | str:
+        """The bytes of a large output, mapped; a text that says why they are not there."""
+        try:
+            reader = FileReader(self.data_file(key, number, output))
+            if reader.size == output.size and xxhash.xxh3_128_hexdigest(reader.buffer()) == output.checksum:
+                return reader
+        except (OSError, StaleFile):
+            self.remove(key)
+            return "a part of its result is gone, and the rest was removed"
+        except RainException as error:  # no more files can be mapped
+            return f"its result cannot be read: {error}"
+        self.remove(key)
+        return "its result was damaged, and was removed"
+
+    def write(self, entry: Entry, data: dict[int, Iterable[Any]]) -> None:
+        """Store a result.
+
+        Parameters
+        ----------
+        data : dict of int to iterable of buffers
+            The bytes of the large outputs, by their numbers.
+
+        Raises
+        ------
+        OSError
+        """
+        for number, pieces in data.items():
+            self._write(self.data_file(entry.key, number, entry.outputs[number]), pieces)
+        self._write(self._entry(entry.key), [encode(entry)])
+
+    def remove(self, key: str) -> None:
+        """Remove a result, the entry first."""
+        path = self._entry(key)
+        _remove(path)
+        folder, name = os.path.split(path)
+        try:
+            names = os.listdir(folder)
+        except OSError:
+            return
+        for other in names:
+            if other.startswith(f"{name}."):
+                _remove(os.path.join(folder, other))
+
+    # -- what is remembered of functions --------------------------------------------------------
+
+    def history(self, path: str) -> History | None:
+        """What is remembered of a function; None if nothing is."""
+        try:
+            data = Path(self._function(path)).read_bytes()
+            found = msgspec.msgpack.decode(data, type=History)
+        except (OSError, msgspec.MsgspecError):
+            return None
+        return found if found.path == path else None
+
+    def remember(self, history: History) -> None:
+        """Write what is remembered of a function.
+
+        Raises
+        ------
+        OSError
+        """
+        self._write(self._function(history.path), [msgspec.msgpack.encode(history)])
+
+    def histories(self) -> Iterator[History]:
+        """All that is remembered of functions."""
+        for file in _files(os.path.join(self.path, "functions")):
+            try:
+                yield msgspec.msgpack.decode(Path(file.path).read_bytes(), type=History)
+            except (OSError, msgspec.MsgspecError):
+                continue
+
+    # -- all of it ------------------------------------------------------------------------------
+
+    def kept(self) -> list[Kept]:
+        """All results, with their sizes and last uses."""
+        sizes: dict[str, int] = {}
+        used: dict[str, float] = {}
+        for shard in _files(os.path.join(self.path, "results")):
+            for file in _files(shard.path):
+                key, _, rest = file.name.partition(".")
+                try:
+                    seen = file.stat(follow_symlinks=False)
+                except OSError:
+                    continue
+                sizes[key] = sizes.get(key, 0) + seen.st_size
+                if not rest:
+                    used[key] = seen.st_mtime
+                else:
+                    used.setdefault(key, seen.st_mtime)
+        return [Kept(key, size, used[key]) for key, size in sizes.items()]
+
+    def evict(self, bytes_max: int | None = None, fresh_s: float = CACHE_FRESH_S) -> tuple[int, int]:
+        """Remove what was used longest ago, until the rest has at most `bytes_max` (the folder's own limit if not
+        given), and files that were begun long ago; how many results went, and how many bytes are left."""
+        now = time.time()
+        kept = self.kept()
+        gone = to_evict(kept, self.bytes_max if bytes_max is None else bytes_max, now, fresh_s)
+        for key in gone:
+            self.remove(key)
+        for part in _files(os.path.join(self.path, "parts")):
+            try:
+                if part.stat(follow_symlinks=False).st_mtime < now - CACHE_PARTS_KEPT_S:
+                    _remove(part.path)
+            except OSError:
+                continue
+        removed = set(gone)
+        return len(gone), sum(one.size for one in kept if one.key not in removed)
+
+
+def _files(path: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(path) as found:
+            return sorted(found, key=lambda entry: entry.name)
+    except OSError:
+        return []
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        pass

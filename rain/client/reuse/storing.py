@@ -1,0 +1,282 @@
+"""Results of finished tasks are stored, by a thread of its own, as they come.
+
+The thread holds handles of the tasks that it waits for, so that their results stay until they are stored. What cannot
+be stored is noted, and told when the session is closed; it is never an error of the run.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+import xxhash
+
+from rain.client.core.change_feed import ChangeFeed
+from rain.client.core.records import ObjectRecord, TaskRecord
+from rain.client.core.reuse.entries import Entry, Output
+from rain.client.core.reuse.keys import Code
+from rain.client.core.reuse.reasons import History, Noted
+from rain.client.functions.call_sites import warn
+from rain.client.handles import handle_of, held, inside
+from rain.client.operations.operation import Operation, block, resolve
+from rain.client.report.call_text import call_text
+from rain.client.reuse.folder import Folder
+from rain.common.errors import RainException
+from rain.common.limits import CACHE_FAILURES_MAX, CACHE_FLUSH_S, CACHE_INLINE_BYTES_MAX
+from rain.common.location import Inline
+from rain.common.states import TaskState
+from rain.objects.readers import BytesReader, ObjectReader
+
+if TYPE_CHECKING:
+    from rain.client.reuse.results import ResultCache
+    from rain.client.session import Session
+
+log = logging.getLogger("rain.client.reuse.storing")
+
+_EVICT_EVERY_BYTES = 0.05
+"""After how much of the folder's limit was written its size is looked at again."""
+_NOTE_EVERY = 1000
+_TOLD_MAX = 3
+_ARGUMENTS_CHARS_MAX = 200
+
+
+class Storer:
+    """Stores results of one session.
+
+    Parameters
+    ----------
+    session : Session
+    results : ResultCache
+    folder : Folder
+    """
+
+    def __init__(self, session: Session, results: ResultCache, folder: Folder) -> None:
+        self._session = session
+        self._results = results
+        self._folder = folder
+        self._condition = threading.Condition()
+        self._changed = False
+        self._closed = False
+        self._expected: dict[TaskRecord, tuple[str, Any]] = {}  # with the key, and handles that keep the result
+        self._due: dict[TaskRecord, None] = {}
+        self._flushes: list[Future[None]] = []
+        self._notes: dict[str, tuple[Code, list[Noted]]] = {}
+        self._noted = 0
+        self._written: float | None = None  # bytes since the folder was last looked at
+        self._failures = 0
+        self._trouble = ""
+        self._not_stored: list[tuple[str, str]] = []
+        self._watch = ChangeFeed(inside(session).mirror, self._notify, members=False)
+        self._watch.take()
+        self._thread = threading.Thread(target=self._run, name="rain-results", daemon=True)
+        self._thread.start()
+
+    # -- any thread -----------------------------------------------------------------------------
+
+    def _notify(self) -> None:
+        with self._condition:
+            self._changed = True
+            self._condition.notify_all()
+
+    def expect(self, records: list[TaskRecord]) -> None:
+        """These tasks are about to be submitted: their results are to be stored."""
+        for record in records:
+            handle = handle_of(self._session, record)
+            assert record.reuse is not None
+            self._expected[record] = (record.reuse.key, (handle, held(handle)))
+
+    def flush(self) -> Future[None]:
+        """Done when the results of all tasks that have finished are stored, or cannot be."""
+        future: Future[None] = Future()
+        with self._condition:
+            if self._closed or not self._thread.is_alive():
+                future.set_result(None)
+            else:
+                self._flushes.append(future)
+                self._condition.notify_all()
+        return future
+
+    def close(self) -> list[tuple[str, str]]:
+        """Store no more; gives what was not stored of what had finished, with reasons."""
+        with self._condition:
+            self._closed = True
+            self._condition.notify_all()
+            unfinished = [(_name(record), "there was no time left") for record in self._due]
+        return self._not_stored + unfinished
+
+    # -- the thread -----------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            while not self._closed and self._step():
+                pass
+        except Exception:
+            log.exception("results of %r are stored no more", self._session)
+        finally:
+            self._watch.close()
+            with self._condition:
+                self._closed = True
+                self._expected.clear()
+                left, self._flushes = self._flushes, []
+            for future in left:
+                resolve(future, None)
+
+    def _step(self) -> bool:
+        """Store one result, or wait for one; False at the end."""
+        self._look()
+        record = next(iter(self._due), None)
+        if record is not None:
+            self._store(record)
+            return True
+        self._note_all()
+        with self._condition:
+            if self._changed:
+                return True
+            over = self._closed or not self._session.active
+            flushes, self._flushes = self._flushes, []
+            if not flushes and not over:
+                self._condition.wait()
+        for future in flushes:
+            resolve(future, None)
+        return not over
+
+    def _look(self) -> None:
+        """See which tasks have finished."""
+        self._changed = False
+        for record in self._watch.take():
+            if isinstance(record, ObjectRecord) or record not in self._expected:
+                continue
+            if record.state is TaskState.FINISHED:
+                self._due[record] = None
+
+    def _store(self, record: TaskRecord) -> None:
+        key, _ = self._expected[record]
+        try:
+            reason = self._trouble or self._stored(record, key)
+            self._failures = 0
+        except (RainException, OSError) as error:
+            reason = str(error) if isinstance(error, RainException) else f"{error.strerror or error}"
+            if isinstance(error, OSError):
+                self._failures += 1
+                if self._failures >= CACHE_FAILURES_MAX:
+                    self._trouble = f"{self._folder.path} cannot be written ({reason})"
+        if reason:
+            self._not_stored.append((_name(record), reason))
+            if record.reuse is not None:
+                record.reuse.text += f"; its result was not stored: {reason}"
+        with self._condition:
+            self._due.pop(record, None)
+            self._expected.pop(record, None)
+
+    def _stored(self, record: TaskRecord, key: str) -> str:
+        """Store a result; gives why it is not to be, empty if it was."""
+        reuse, mirror = record.reuse, inside(self._session).mirror
+        if reuse is None or reuse.call is None:
+            return "it is not known any more what it depends on"
+        if reuse.function is not None and reuse.function != record.spec.function:
+            return "it was retried with an edited function"
+        outputs: list[Output] = []
+        large: dict[int, Any] = {}
+        for number, output in enumerate(record.outputs):
+            told, data = self._output(output)
+            outputs.append(told)
+            if data is not None:
+                large[number] = data
+        size = sum(output.size for output in outputs)
+        if size > self._folder.bytes_max // 2:
+            return f"it has {size} bytes, more than half of what {self._folder.path} may hold"
+        info = record.info
+        entry = Entry(
+            key, reuse.code.path, reuse.code.name, time.time(), None if info is None else info.duration,
+            call_text(record, mirror.records)[:_ARGUMENTS_CHARS_MAX], {} if info is None else dict(info.user),
+            "" if info is None else info.debug, outputs,
+        )  # fmt: skip
+        self._folder.write(entry, {number: reader.pieces() for number, reader in large.items()})
+        self._notes.setdefault(reuse.code.path, (reuse.code, []))[1].append(Noted(key, reuse.call))
+        self._noted += 1
+        if self._noted >= _NOTE_EVERY:
+            self._note_all()
+        self._make_room(size)
+        return ""
+
+    def _output(self, record: ObjectRecord) -> tuple[Output, ObjectReader | None]:
+        """An output as it is stored; what reads its bytes, if they are many."""
+        spec, location, info = record.spec, record.location, record.info
+        if isinstance(location, Inline):
+            data: bytes | None = location.data
+            reader: ObjectReader = BytesReader(location.data)
+        else:
+            assert self._results.fetch is not None
+            (instance,) = block(self._results.fetch(self._session, [handle_of(self._session, record)]))
+            info = instance.info
+            reader = instance.reader
+            few = not instance.reader.is_dir and instance.size <= CACHE_INLINE_BYTES_MAX
+            data = instance.get_bytes() if few else None
+        size, hasher = 0, xxhash.xxh3_128()
+        for piece in [data] if data is not None else reader.pieces():
+            size += memoryview(piece).nbytes
+            hasher.update(piece)
+        output = Output(
+            spec.label, spec.data_type, (info.content_type if info is not None else None) or spec.content_type, size,
+            info.size if info is not None and info.size is not None else size, bool(info is not None and info.encoded),
+            dict(info.user) if info is not None else {}, hasher.hexdigest(), data,
+        )  # fmt: skip
+        return output, None if data is not None else reader
+
+    def _note_all(self) -> None:
+        """Remember what results depended on, to say later what has changed."""
+        notes, self._notes, self._noted = self._notes, {}, 0
+        for path, (code, calls) in notes.items():
+            history = self._folder.history(path) or History(path)
+            history.note(code, calls)
+            try:
+                self._folder.remember(history)
+            except OSError as error:
+                log.debug("what %s depends on is not remembered: %s", path, error)
+
+    def _make_room(self, size: int) -> None:
+        if self._written is None or self._written + size > _EVICT_EVERY_BYTES * self._folder.bytes_max:
+            self._written = 0.0
+            self._folder.evict()
+        self._written += size
+
+
+def _name(record: TaskRecord) -> str:
+    return record.spec.name or str(record.spec.id)
+
+
+def closing(session: Session) -> Operation[None]:
+    """The session is about to close: results of finished tasks are stored first, and the rest is told."""
+    results = inside(session).results
+    storer = None if results is None else results.storer
+    if results is None or storer is None:
+        return
+    begin = time.monotonic()
+    future = storer.flush()
+    timer = threading.Timer(CACHE_FLUSH_S, resolve, (future, None))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield future
+    finally:
+        timer.cancel()
+        results.storer = None
+        missing = storer.close()
+    if missing:
+        log.debug("%s results were not stored after %.1f s", len(missing), time.monotonic() - begin)
+        warn(_missing_text(missing, results.path))
+
+
+def _missing_text(missing: list[tuple[str, str]], path: str) -> str:
+    reasons: dict[str, list[str]] = {}
+    for name, reason in missing:
+        reasons.setdefault(reason, []).append(name)
+    told = []
+    for reason, names in list(reasons.items())[:_TOLD_MAX]:
+        more = f" and {len(names) - _TOLD_MAX} more" if len(names) > _TOLD_MAX else ""
+        told.append(f"{', '.join(names[:_TOLD_MAX])}{more} ({reason})")
+    count = f"{len(missing)} results were" if len(missing) > 1 else "1 result was"
+    return f"{count} not stored in {path}, and will be computed again in another run: {'; '.join(told)}"
