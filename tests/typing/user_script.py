@@ -230,7 +230,9 @@ def clients() -> None:
         assert_type(Client.on(object(), wait=2), Client)
         assert_type(Client.on(["n1", "me@n2:22"], key="~/.ssh/id", wait=2), Client)
         print([(summary.session_id, summary.name) for summary in client.sessions()])
-        with client.new_session("first", default=True, on_failure="stop", timeout=5) as session:
+        with client.new_session(
+            "first", default=True, on_failure="stop", timeout=5, cache="results", cache_bytes_max=1e9
+        ) as session:
             sessions(client, session)
         client.update(session.tasks)
     Client("host", 7210, token="t", connection_file=Path("file"), timeout=1).close()
@@ -271,6 +273,8 @@ def sessions(client: Client, session: Session) -> None:
     assert_type(session.rerun_stale([task]), dict[Task, Task])
     assert_type(session.stale, list[Task])
     assert_type(task.renewed.stale, bool)
+    assert_type(task.reused, bool)
+    assert_type(task.reuse, str | None)
     session.forget(task)
     graph = session.make_graph(show_ids=False)
     assert_type(session.report(Path("run.html"), packages=["numpy"]), str)
