@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,15 +20,17 @@ import rain
 from rain import Client
 from rain.cli.server_query import server_info
 from rain.deploy.start import Started, StartOptions
-from rain.host.process_table import is_alive
+from rain.host.process_table import is_alive, parents
 from rain.processes import connection_files
 from rain.processes.connection_files import default_path
+from rain.processes.guardian import _SETTLED_S
 from tests.integration.test_return import Waiting, counted, executions, kill, options, patient, running  # noqa: F401
 from tests.support.processes import Marked, end_guardian, kill_guardian
 from tests.support.waiting import GUARD_S, until
 
 pytestmark = pytest.mark.filterwarnings("ignore:the server at .* has not answered")
 
+SEED, RESTARTS = 1, 50
 PACKAGE = Path(rain.__file__).parent
 NEWS = (
     ("__init__.py", '__version__ = "', '__version__ = "99.'),
@@ -60,6 +66,21 @@ def restart(script: str, started: Started, *words: str) -> subprocess.CompletedP
     port = started.address.rpartition(":")[2]
     command = [sys.executable, "-P", script, "restart", port, *words]
     return subprocess.run(command, capture_output=True, text=True, timeout=GUARD_S, check=False)
+
+
+@contextlib.contextmanager
+def of_version(script: str, options: StartOptions, tmp_path: Path) -> Iterator[Started]:  # noqa: F811
+    """A cluster with one cpu, of that version."""
+    logs = str(tmp_path / "logs")
+    words = ["start", "--local-governors", "[1]", "--listen", options.listen, "--http-listen", options.http_listen]
+    words += ["--journal", options.journal, "--logdir", logs]
+    begun = subprocess.run([sys.executable, "-P", script, *words], timeout=GUARD_S, capture_output=True, check=False)
+    assert begun.returncode == 0, begun.stderr
+    file = default_path(options.listen)
+    try:
+        yield Started(options.listen, "", file, 1, logs)
+    finally:
+        end_guardian(connection_files.read(file))
 
 
 def server_of(started: Started) -> int:
@@ -160,43 +181,37 @@ def test_killed_at_any_moment_of_a_restart(marked: Marked, options: StartOptions
     work = tmp_path / "work"
     old, paused = pausing(tmp_path / "old", *PLACES)
     new, coming = pausing(tmp_path / "new", COMING)
-    words = ["start", "--local-governors", "[1]", "--listen", options.listen, "--http-listen", options.http_listen]
-    words += ["--journal", options.journal, "--logdir", str(tmp_path / "logs")]
-    begun = subprocess.run([sys.executable, "-P", old, *words], timeout=GUARD_S, capture_output=True, check=False)
-    assert begun.returncode == 0, begun.stderr
-    file = default_path(options.listen)
-    started = Started(options.listen, "", file, 1, str(tmp_path / "logs"))
-    try:
-        with Client(options.listen) as client, client.new_session("ordinary") as session:
-            long = patient(str(work))
-            long.output.keep()
-            done = [counted(str(work), number) for number in range(5)]
-            for task in done:
-                task.output.keep()
-            session.submit()
-            fetches = Waiting(lambda: long.output.fetch().load())
-            until(lambda: executions(work)["patient"] == 1, "it runs")
-            for place in [0, 1, 2, 3]:
-                told = Waiting(lambda: restart(new, started))
-                before = server_of(started)
-                killed_at(*((paused, place) if place < 3 else (coming, 0)))
-                failed = told.result()
-                assert failed.returncode == 1
-                assert "is not the version that was to come" in failed.stderr
-                until(lambda before=before: server_of(started) != before, "another server is there")
-                assert client.sessions()
-            done_now = restart(new, started)
-            assert done_now.returncode == 0, done_now.stderr
-            assert not fetches.is_alive() or executions(work)["patient"] == 1
-            (pid,) = [int(name.split(".")[1]) for name in os.listdir(work) if name.startswith("patient")]
-            (work / "go").touch()
-            assert fetches.result() == pid, "it went on in the same process"
-            for task in done:
-                task.wait()
-            assert {name: ran for name, ran in executions(work).items() if ran != 1} == {}
-    finally:
-        found = connection_files.read(file)
-        end_guardian(found)
+    with (
+        of_version(old, options, tmp_path) as started,
+        Client(options.listen) as client,
+        client.new_session("ordinary") as session,
+    ):
+        long = patient(str(work))
+        long.output.keep()
+        done = [counted(str(work), number) for number in range(5)]
+        for task in done:
+            task.output.keep()
+        session.submit()
+        fetches = Waiting(lambda: long.output.fetch().load())
+        until(lambda: executions(work)["patient"] == 1, "it runs")
+        for place in [0, 1, 2, 3]:
+            told = Waiting(lambda: restart(new, started))
+            before = server_of(started)
+            killed_at(*((paused, place) if place < 3 else (coming, 0)))
+            failed = told.result()
+            assert failed.returncode == 1
+            assert "is not the version that was to come" in failed.stderr
+            until(lambda before=before: server_of(started) != before, "another server is there")
+            assert client.sessions()
+        done_now = restart(new, started)
+        assert done_now.returncode == 0, done_now.stderr
+        assert not fetches.is_alive() or executions(work)["patient"] == 1
+        (pid,) = [int(name.split(".")[1]) for name in os.listdir(work) if name.startswith("patient")]
+        (work / "go").touch()
+        assert fetches.result() == pid, "it went on in the same process"
+        for task in done:
+            task.wait()
+        assert {name: ran for name, ran in executions(work).items() if ran != 1} == {}
 
 
 REFUSED = {
@@ -274,3 +289,62 @@ def test_what_nothing_would_start_again_is_not_restarted(
         gone = restart(script, started)
         assert re.search(r"the guardian of the server .* is gone, .*`rain start --listen", gone.stderr)
         assert str(options.journal) in gone.stderr
+
+
+@pytest.mark.soak
+def test_killed_at_random_moments_of_restarts(marked: Marked, options: StartOptions, tmp_path: Path) -> None:  # noqa: F811
+    """50 restarts to and fro between two versions, in each of which a server, the old one or the one that comes, is
+    killed: with whichever comes of it all goes on, and nothing runs twice."""
+    dice, work = random.Random(SEED), tmp_path / "work"
+    *fields, (name, before, after) = NEWS
+    scripts = [
+        version(tmp_path / str(number), *fields, (name, before, after.replace("True", str(number))))
+        for number in range(2)
+    ]
+    with (
+        of_version(scripts[0], options, tmp_path) as started,
+        Client(options.listen) as client,
+        client.new_session("ordinary") as session,
+    ):
+        long = patient(str(work))
+        long.output.keep()
+        session.submit()
+        until(lambda: executions(work)["patient"] == 1, "it runs")
+        fetches = Waiting(lambda: long.output.fetch().load())
+        begin = time.monotonic()
+        assert restart(scripts[1], started).returncode == 0
+        takes = time.monotonic() - begin
+        done, came, gave_way = [], 0, 0
+        for round in range(RESTARTS):
+            done += [counted(str(work), 4 * round + number) for number in range(4)]
+            for task in done[-4:]:
+                task.output.keep()
+            session.submit()
+            told = Waiting(lambda round=round: restart(scripts[round % 2], started))
+            time.sleep(dice.random() * takes)
+            servers = servers_below(started)
+            if servers:
+                os.kill(dice.choice(servers), signal.SIGKILL)
+            code = told.result().returncode
+            came, gave_way = came + (code == 0), gave_way + (code == 1)
+            for task in done[-4:]:
+                task.wait()
+            time.sleep(_SETTLED_S)  # else it is as one that dies of what it comes back with, which the guardian ends
+        print(f"seed {SEED}: {came} came, {gave_way} gave way")
+        assert {found.name for found in client.sessions()} == {"ordinary"}
+        assert [task.output.fetch().load() for task in done] == [number**2 for number in range(4 * RESTARTS)]
+        (pid,) = [int(name.split(".")[1]) for name in os.listdir(work) if name.startswith("patient")]
+        (work / "go").touch()
+        assert fetches.result() == pid, "it went on in the same process"
+        assert {name: ran for name, ran in executions(work).items() if ran != 1} == {}
+
+
+def servers_below(started: Started) -> list[int]:
+    """The processes of servers of a guardian: the one that serves, and one that is to take its place."""
+    guardian = connection_files.read(started.file).guardian
+    found = []
+    for pid in [pid for pid, parent in parents().items() if parent == guardian]:
+        with contextlib.suppress(OSError):
+            if Path(f"/proc/{pid}/comm").read_text() == "rain-server\n":
+                found.append(pid)
+    return found
