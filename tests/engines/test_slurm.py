@@ -13,6 +13,8 @@ import pytest
 
 from tests.engines.hosts import LOGIN
 from tests.engines.slurm_cluster import SlurmCluster, missing, no_limits
+from tests.integration.test_restart import version
+from tests.integration.test_restart_protocols import PROTOCOL
 from tests.support.waiting import at_this_load, until
 
 pytestmark = pytest.mark.engines
@@ -129,6 +131,38 @@ def test_places_of_a_started_server(slurm: SlurmCluster) -> None:
     slurm.run(*rain("stop"))
     until(lambda: slurm.idle() == 3, "all hosts free again")
     until(lambda: slurm.run(*rain("pool", "list")) == "no pools\n", "no pool is left")
+    until(lambda: not slurm.processes("rain"), "no process left")
+
+
+def test_a_pool_outlives_another_version_and_the_death_of_a_governor(slurm: SlurmCluster, tmp_path: Path) -> None:
+    """`rain restart` on the login node: jobs, and the process that holds the pool, stay. Of a governor that is killed
+    the next job on its host has what it held."""
+    agreed = tmp_path / "home" / "agreed"
+    agreed.mkdir()
+    new = version(tmp_path / "home" / "next", ("__init__.py", '__version__ = "', '__version__ = "98.'), PROTOCOL)
+    later = [sys.executable, "-P", new]
+    told = slurm.run(*rain("start", "--on", "slurm", "--nodes", "3", "--cpus", "2", "--listen", ADDRESS))
+    name = re.search(r"pool +(slurm-\w+), 3 places asked for on slurm", told)
+    assert name is not None, told
+    with slurm.start([sys.executable, "-P", str(SCRIPTS / "stays.py"), ADDRESS, str(agreed), "3"]) as script:
+        until(lambda: (agreed / "begun").exists() or script.poll() is not None, "all run")
+        before = slurm.processes("governor")
+        checked = slurm.run(*later, "restart", "--check")
+        assert re.search(r"Rain 98\.\S+ can go on with 1 session .*, [23] clients? and 3 governors", checked), checked
+        slurm.run(*later, "restart")
+        assert "98." in slurm.run(*rain("status"))
+        assert slurm.processes("governor") == before
+        assert " 3 up " in slurm.run(*rain("pool", "list"))
+        slurm.run("sh", "-c", "kill -9 $(pgrep -x rain-governor | head -n 1)")
+        until(lambda: slurm.idle() == 1, "its job has ended")
+        slurm.run(*rain("pool", "scale", name[1], "3"))
+        until(lambda: " 3 up " in slurm.run(*rain("pool", "list")), "another job on its host")
+        (agreed / "happened").touch()
+        output, _ = script.communicate()
+    assert script.returncode == 0, f"{output}\n{printed(tmp_path)}"
+    assert re.search(r"long tasks began 1 \d \d\nobjects were made 1 times on n1 n2 n3\ngovernors 3\n", output), output
+    slurm.run(*rain("stop"))
+    until(lambda: slurm.idle() == 3, "all hosts free again")
     until(lambda: not slurm.processes("rain"), "no process left")
 
 
