@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import time
 from typing import Any
@@ -55,3 +56,14 @@ def gate(path: str) -> int:
 
 def after(i: int, gate: int) -> int:
     return i
+
+
+def chances(count: int, dice: random.Random) -> tuple[list[list[int]], list[int]]:
+    """For each of many tasks which up to two of the 20 before it are its inputs; and what values it makes, if each adds
+    to its square what its inputs are."""
+    inputs: list[list[int]] = []
+    values: list[int] = []
+    for number in range(count):
+        inputs.append(dice.sample(range(max(0, number - 20), number), min(number, dice.randrange(3))))
+        values.append((number * number + sum(values[i] for i in inputs[-1])) % 1000003)
+    return inputs, values

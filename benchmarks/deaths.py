@@ -40,6 +40,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from bodies import chances
+
 from rain import Client, remote
 from rain.common.states import TaskState
 from rain.deploy.start import StartOptions, start
@@ -224,11 +226,9 @@ def _free_port() -> int:
 def depending(function: Any, folder: str, count: int, dice: random.Random) -> tuple[list[Any], list[int]]:
     """Tasks whose outputs are kept, each with up to two of the 20 before it as inputs; and their values."""
     made: list[Any] = []
-    values: list[int] = []
-    for number in range(count):
-        inputs = dice.sample(range(max(0, number - 20), number), min(number, dice.randrange(3)))
-        made.append(function(folder, number, *(made[i].output for i in inputs)))
-        values.append((number * number + sum(values[i] for i in inputs)) % 1000003)
+    inputs, values = chances(count, dice)
+    for number, places in enumerate(inputs):
+        made.append(function(folder, number, *(made[i].output for i in places)))
         made[-1].output.keep()
     return made, values
 
