@@ -24,6 +24,7 @@ ASKED = {
     "retry": "howto/retry",
     "priorities": "howto/priorities",
     "languages": "howto/foreign-languages",
+    "before a run": "howto/checking",
 }
 """What people look for, and the page that tells it."""
 FIRST = 5

@@ -257,9 +257,9 @@ class Plan:
             objects.append((obj, slot.label))
         made = merge_outputs(self.outputs, output, outputs, self.owner)
         check_labels([item.label for item in made], f"outputs of {self.owner}")
-        task._create(session, EXECUTE, self._config(made), objects, made, options.name, options)
+        task._create(session, EXECUTE, self.config(made), objects, made, options.name, options)
 
-    def _config(self, outputs: Sequence[OutputBase]) -> ExecuteConfig:
+    def config(self, outputs: Sequence[OutputBase]) -> ExecuteConfig:
         words = []
         for word in self._words:
             if isinstance(word, int):

@@ -16,6 +16,7 @@ from rain.client.operations.operation import Operation, block
 from rain.client.operations.session_operations import Item
 from rain.client.operations.twins import awaitable, blocking
 from rain.client.plain.session_part import PlainCalls
+from rain.client.preflight.session_part import Preflight
 from rain.client.report.echo import Echo, echoed
 from rain.client.report.progress import with_bar
 from rain.client.report.session_views import SessionViews
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Session", "get_active_session"]
 
 
-class Session(PlainCalls, StaleResults, SessionViews):
+class Session(PlainCalls, Preflight, StaleResults, SessionViews):
     """One graph of tasks and data objects.
 
     A ``with`` block makes it the active one, and closes it at the end; of blocks inside each other, or in several

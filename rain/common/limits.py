@@ -473,6 +473,17 @@ GOVERNOR_TRANSFERS_MAX = 8
 TRANSFERS_TOLD_MAX = 8
 """Transfers that are told of a task: the longest."""
 
+# -- looking before a run ------------------------------------------------------------------------------
+CHECK_MEMBERS_MAX = 1_000
+"""Calls that differ by their arguments only of which the arguments are looked at."""
+CHECK_REPEATED_BYTES_MIN = 1 * MIB
+"""Constants from this size on are compared with each other."""
+CHECK_GOVERNORS_MAX = 64
+"""Governors that are asked what they have."""
+CHECK_ASKED_AT_ONCE_MAX = 8
+CHECK_ASK_S = 30.0
+"""How long one may take to answer."""
+
 # -- the server's journal ------------------------------------------------------------------------------
 JOURNAL_RECORD_BYTES_MAX = 2 * FRAME_BYTES_MAX
 """Largest record: a frame of a peer, and what the server knew beside it."""

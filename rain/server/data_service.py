@@ -8,6 +8,7 @@ from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.location import Inline, Replica, replicas_of
 from rain.common.protocol.messages import DataEnd, DataError, DataGet, DataList, DataPut, DataView, ObjectData
+from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.net.auth import Credentials
 from rain.net.transfer import pass_on, serve_get, serve_put
 from rain.net.transport import DataConnection
@@ -85,12 +86,22 @@ class DataService:
 
     async def _view(self, connection: DataConnection, request: DataView) -> None:
         request.id = ID(*request.id)
+        if request.governor:
+            await self._surroundings(connection, request)
+            return
         found = self._core.places_of_view(request.id)
         if found is None:
             await connection.send(DataError(f"object {request.id} is not finished, or its data are gone", missing=True))
             return
         request.data, request.env, governors = found
         await pass_on(connection, request, [Replica(address, "") for address in governors], self._credentials)
+
+    async def _surroundings(self, connection: DataConnection, request: DataView) -> None:
+        if not self._core.knows(request.id.session_id, request.governor):
+            await connection.send(DataError("this session or governor is gone", final=True))
+            return
+        request.data = ObjectData(ObjectSpec(request.id), ObjectInfo(size=0), Inline(b""))
+        await pass_on(connection, request, [Replica(request.governor, "")], self._credentials)
 
     async def _put(self, connection: DataConnection, request: DataPut) -> None:
         try:

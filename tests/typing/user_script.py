@@ -150,6 +150,7 @@ def plain(session: Session) -> None:
     assert_type(split.reduce([1, 2]), Task)
     assert_type(halved(1).args, dict[str, Any])
     session.seed = assert_type(session.seed, int | None)
+    assert_type(session.check(halved, raise_on_failure=True, timeout=5).failures[0].task, Task | None)
     if session.client is not None:
         assert_type(session.client.new_session("drawn", seed=42, echo=False), Session)
     print(rng().normal(), session.run([halved(1), halved(2)]))
@@ -286,6 +287,7 @@ def sessions(client: Client, session: Session) -> None:
 
 async def sessions_async(client: Client) -> None:
     async with await client.new_session_async("first", persistent=True) as session:
+        assert_type(bool(await session.check_async()), bool)
         task = bare()
         assert_type(await client.attach_async(1, timeout=1), Session)
         assert_type(await client.get_server_info_async(), dict[str, Any])

@@ -224,19 +224,26 @@ class Surroundings:
 
     def environment(self) -> SessionEnv | None:
         """The environment as it is now; None if it is as it was sent."""
-        here = folder() or (self._paths[1] if self._paths is not None else "/")
+        here = self._folder()
         if self._paths is not None and self._paths == (sys.path, here, self.previews):
             return None
         self._paths = (list(sys.path), here, self.previews)
         self._moved = True
+        return self.present()
+
+    def present(self) -> SessionEnv:
+        """The environment as it is now, whatever was sent."""
         return SessionEnv(
             host_id(),
             sys.executable,
             ".".join(map(str, sys.version_info[:3])),
-            [entry if isinstance(entry, str) else os.fspath(entry) for entry in self._paths[0]],
-            here,
+            [entry if isinstance(entry, str) else os.fspath(entry) for entry in sys.path],
+            self._folder(),
             self.previews,
         )
+
+    def _folder(self) -> str:
+        return folder() or (self._paths[1] if self._paths is not None else "/")
 
     def need(self, names: Iterable[str]) -> None:
         """Note modules to which the arguments of tasks refer that will be submitted."""

@@ -19,6 +19,7 @@ import pickle
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from types import CodeType, FunctionType, GeneratorType, ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,8 @@ RUN_AT_CALL = frozenset({GeneratorType, map, filter, zip})
 """Types of lazy values, which are run in the process that made them."""
 _ITEMS_MAX = 64
 _DEPTH_MAX = 4
+_DEPTH_LOOKED = 8
+_CULPRITS_MAX = 10
 
 _open = threading.local()
 
@@ -215,14 +218,29 @@ def scan(value: Any) -> dict[DataObject, None]:
 
 def why_not(value: Any, name: str, error: BaseException) -> str:
     """A text that says which part of `value` cannot be pickled, as a path like ``x['model'].lock``, and why."""
-    path, culprit = _culprit(value, name, set(), 0)
+    path, culprit = next(_culprits(value, name, set(), 0, False))
+    return _cannot(path, culprit, error)
+
+
+def why_nots(value: Any, name: str) -> list[str]:
+    """What `why_not` says, of each part of `value` that cannot be pickled; no generator is run for it."""
+    error = _failure(value, set(), True)
+    if error is None:
+        return []
+    found = []
+    for path, culprit in islice(_culprits(value, name, set(), 0, True), _CULPRITS_MAX):
+        found.append(_cannot(path, culprit, _failure(culprit, set(), True) or error))
+    return found
+
+
+def _cannot(path: str, culprit: Any, error: BaseException) -> str:
     text = str(error) if not isinstance(error, RecursionError) else "it is nested too deeply"
-    what = f"{path} (of type {type(culprit).__name__})"
-    return f"{what} cannot be pickled: {text}"
+    return f"{path} (of type {type(culprit).__name__}) cannot be pickled: {text}"
 
 
-def _fails(value: Any, beside: set[int]) -> bool:
-    """Whether `value` cannot be pickled, even if the objects with the ids `beside`, which refer to it, are left out."""
+def _failure(value: Any, beside: set[int], idle: bool) -> BaseException | None:
+    """Why `value` cannot be pickled, even if the objects with the ids `beside`, which refer to it, are left out. With
+    `idle` generators are not run."""
 
     class Pickler(_pickler_class()):  # type: ignore[misc]
         def persistent_id(self, obj: Any) -> Any:
@@ -230,24 +248,32 @@ def _fails(value: Any, beside: set[int]) -> bool:
 
     try:
         with collecting():
-            Pickler(io.BytesIO(), protocol=pickle.HIGHEST_PROTOCOL).dump(value)
-    except (Exception, SystemExit, GeneratorExit):
-        return True
-    return False
+            pickler = Pickler(io.BytesIO(), protocol=pickle.HIGHEST_PROTOCOL)
+            pickler.instead = without_running if idle else None
+            pickler.dump(value)
+    except (Exception, SystemExit, GeneratorExit) as error:
+        return error
+    return None
+
+
+def without_running(value: Any) -> Any:
+    """What is pickled in the place of `value` where no generator is to be run; see `dumps`."""
+    return (iter, ([],)) if type(value) in RUN_AT_CALL else NotImplemented
 
 
 def _parts(value: Any, name: str) -> Iterator[tuple[str, Any]]:
+    within = f"{name}, at " if name.endswith(" uses") else name
     if isinstance(value, dict):
         for key, item in list(value.items())[:1000]:
-            yield f"{name}[{key!r}]", item
+            yield f"{within}[{key!r}]", item
     elif isinstance(value, list | tuple | set | frozenset):
         for index, item in enumerate(list(value)[:1000]):
-            yield f"{name}[{index}]", item
+            yield f"{within}[{index}]", item
     elif callable(value) and hasattr(value, "__code__"):
         yield from function_parts(value, name)
     else:
         for key, item in list(getattr(value, "__dict__", {}).items())[:1000]:
-            yield f"{name}.{key}", item
+            yield f"{within}.{key}", item
 
 
 def function_parts(function: Any, name: str) -> Iterator[tuple[str, Any]]:
@@ -267,11 +293,14 @@ def function_parts(function: Any, name: str) -> Iterator[tuple[str, Any]]:
         yield f"default of {variable!r} of {name}", default
 
 
-def _culprit(value: Any, name: str, seen: set[int], depth: int) -> tuple[str, Any]:
-    """The innermost part of `value` that cannot be pickled by itself."""
-    if depth < 8:
+def _culprits(value: Any, name: str, seen: set[int], depth: int, idle: bool) -> Iterator[tuple[str, Any]]:
+    """The innermost parts of `value` that cannot be pickled by themselves; of several names of one the first."""
+    inside = False
+    if depth < _DEPTH_LOOKED:
         seen.add(id(value))
         for path, part in _parts(value, name):
-            if id(part) not in seen and _fails(part, seen):
-                return _culprit(part, path, seen, depth + 1)
-    return name, value
+            if id(part) not in seen and _failure(part, seen, idle) is not None:
+                inside = True
+                yield from _culprits(part, path, seen, depth + 1, idle)
+    if not inside:
+        yield name, value

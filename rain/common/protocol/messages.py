@@ -1034,7 +1034,10 @@ class DataView(Message):
     """Have an executor look into an object, or into the file `path` inside it: `what` names the view (a key of
     `rain.executor.views.VIEWS`), `asked` is its own. Client to server, which adds what it knows of the object and the
     environment of its session, and passes it on to a governor, to one that holds the object if there is one. Answered
-    like `DataGet`, with the bytes that the view gives; empty payloads before them are signs of life."""
+    like `DataGet`, with the bytes that the view gives; empty payloads before them are signs of life.
+
+    With `governor` that one is asked, and its executor looks at what is around it (the view ``"surroundings"``): of the
+    id only the session counts, and the client says itself how its process looks now."""
 
     id: ID
     what: str
@@ -1042,6 +1045,7 @@ class DataView(Message):
     path: bytes | None = None
     data: ObjectData | None = None
     env: SessionEnv | None = None
+    governor: str = ""
 
 
 class DataPut(Message):

@@ -27,7 +27,11 @@ from rain.objects.memory import own_sizes
 
 View: TypeAlias = Callable[[DataInstance, bytes], bytes]
 
-VIEWS = {"preview": "rain.executor.views.preview:preview", "table": "rain.executor.views.tables.view:table"}
+VIEWS = {
+    "preview": "rain.executor.views.preview:preview",
+    "surroundings": "rain.executor.views.surroundings:surroundings",
+    "table": "rain.executor.views.tables.view:table",
+}
 """Module and function of each view, by the name that is asked for."""
 _OOM_SCORE = "1000"  # when memory runs out, the kernel kills this process first
 

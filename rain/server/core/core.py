@@ -196,6 +196,11 @@ class ServerCore:
         """Which governors to ask for a view of an object, and what they need; see `queries.places_of_view`."""
         return queries.places_of_view(self.state, id)
 
+    def knows(self, session_id: int, governor_id: str) -> bool:
+        """Whether there is such a session, and such a governor."""
+        graph = self.state.graph
+        return session_id in graph.sessions and governor_id in graph.governors
+
     # -- clients --------------------------------------------------------------------------------
 
     def _client_gone(self, event: ev.ClientGone) -> None:
