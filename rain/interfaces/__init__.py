@@ -1,1 +1,1 @@
-"""Doors for programs that know other libraries: `concurrent.futures`, joblib and Dask collections, run by Rain."""
+"""The interfaces of other libraries to Rain: `concurrent.futures`, joblib and Dask collections."""

@@ -1,7 +1,7 @@
 """Tasks that call plain functions, for interfaces whose users know nothing of tasks.
 
-They are what `rain.task` makes, but for their arguments: large arrays in these, wherever they are, are sent once
-(`SharedArrays`), what else is large travels without a warning, and nothing here holds a function's values.
+They are tasks as `rain.task` makes them, but for their arguments: a large array, wherever it is in them, is sent once
+(`SharedArrays`), other large values are sent without a warning, and no reference to an argument is kept here.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from rain.client.session import Session
 
 _FUNCTIONS_MAX = 256
-"""Functions that are remembered with their pickles."""
+"""How many functions are remembered with their pickles, at most."""
 _OUTPUTS = Results("a call", "result", None).outputs
 
 
@@ -53,18 +53,18 @@ class Calls:
     ----------
     session : Session
     options : dict
-        Of every task.
+        Options of every task.
 
     Attributes
     ----------
     cpus : float
-        How many each takes.
+        Cpus that each task takes.
     arrays : SharedArrays
 
     Raises
     ------
     TypeError
-        If there is no such option.
+        If an option does not exist.
     """
 
     def __init__(self, session: Session, options: dict[str, Any]) -> None:
@@ -88,7 +88,7 @@ class Calls:
         Parameters
         ----------
         name : str, optional
-            The function's if not given.
+            The function's name, if not given.
         kept : bool
             Whether its output is kept as long as there is a handle of it.
 
@@ -171,8 +171,8 @@ class Calls:
         return constant
 
     def _as_constant(self, data: bytes, objects: dict[DataObject, Any]) -> bytes:
-        """Large arguments travel as an object of their own, which the server drops with the task; gives a pickle that
-        stands for it."""
+        """Make the pickle of large arguments a constant, which the server drops with the task; returns the pickle of
+        that constant, which takes its place."""
         value = gathered([data], inside(self.session).connection.room)
         value.encoded = True
         value.inside = tuple(objects)
@@ -191,6 +191,6 @@ def _called(function: Any) -> Called:
     if isinstance(function, PlainFunction):
         return function._called
     if isinstance(function, HoldsFunction) or not callable(function):
-        hint = ": what it makes are tasks already" if callable(function) else ""
+        hint = ": a call of it makes a task already" if callable(function) else ""
         raise RainException(f"a plain function is expected, not {function!r}{hint}")
     return taken_apart(function)

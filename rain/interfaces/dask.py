@@ -46,7 +46,7 @@ _OF_OTHERS = frozenset(
         "raise_exception", "rerun_exceptions_locally", "traverse",
     }
 )  # fmt: skip
-"""Keywords that Dask's own schedulers take, and that mean nothing here."""
+"""Keywords that Dask's own schedulers take, and that `dask_get` ignores."""
 
 
 def dask_get(dsk: Any, keys: Any, *, client: Client | None = None, callbacks: Any = None, **options: Any) -> Any:
@@ -59,12 +59,13 @@ def dask_get(dsk: Any, keys: Any, *, client: Client | None = None, callbacks: An
     keys : key, or nested list of keys
         What to compute.
     client : Client, optional
-        Where; if not given, the client of the active session, else the one that connected last, else a local one that
-        is made for this process.
+        The client that runs the graph; if not given, that of the active session, else the one that connected last, else
+        a local one that is made for this process.
     callbacks : optional
-        As of Dask's own schedulers.
+        Callbacks of Dask, for instance a progress bar.
     **options
-        Of every task: `cpus`, `resources`, `timeout`, `retries`, …. What only Dask's own schedulers take is ignored.
+        Options of every task: `cpus`, `resources`, `timeout`, `retries`, …. Keywords of Dask's own schedulers are
+        ignored.
 
     Returns
     -------
@@ -85,21 +86,21 @@ def dask_get(dsk: Any, keys: Any, *, client: Client | None = None, callbacks: An
     >>> total.compute(scheduler=dask_get)
     14
     """
-    if in_task():  # a task makes no tasks
+    if in_task():  # a task cannot submit tasks
         return get_sync(dsk, keys, callbacks=callbacks)
     unknown = [name for name in options if name not in OPTION_NAMES and name not in _OF_OTHERS]
     if unknown:
         known = ", ".join(sorted(OPTION_NAMES))
-        warn(f"dask_get() has no use for the keywords {', '.join(unknown)}; options of tasks are {known}")
+        warn(f"dask_get() ignores the keywords {', '.join(unknown)}; options of tasks are {known}")
     chosen = {name: value for name, value in options.items() if name in OPTION_NAMES}
     asked = list(dict.fromkeys(wanted_keys(keys)))
     graph = Prepared(dsk, asked, fuse=bool(options.get("optimize_graph", True)))
-    place = _Place.of(client_in_use(client), chosen)
-    with local_callbacks(callbacks) as told, place.in_use() as calls:
+    graphs = _GraphSession.of(client_in_use(client), chosen)
+    with local_callbacks(callbacks) as told, graphs.in_use() as calls:
         watch = _Watch(dsk, graph, told) if told else None
         done = False
         try:
-            found = _Run(place, calls, graph, asked).values(watch)
+            found = _Run(graphs, calls, graph, asked).values(watch)
             done = True
         finally:
             if watch is not None:
@@ -108,19 +109,19 @@ def dask_get(dsk: Any, keys: Any, *, client: Client | None = None, callbacks: An
 
 
 def run_chain(nodes: list[tuple[Any, Any]], values: dict[Any, Any]) -> Any:
-    """What a task does: one node after the other."""
+    """What a task runs: the nodes of a chain, one after the other."""
     value = before = None
     for key, node in nodes:
         value = node(values)
-        values.pop(before, None)  # nothing else needs it
+        values.pop(before, None)  # no other node needs it
         values[key], before = value, key
     return value
 
 
-class _Place:
-    """The session in which the graphs of one client run, and what makes its tasks."""
+class _GraphSession:
+    """The session in which the graphs of one client run, and the `Calls` that make its tasks."""
 
-    _all: weakref.WeakKeyDictionary[Client, dict[str, _Place]] = weakref.WeakKeyDictionary()
+    _all: weakref.WeakKeyDictionary[Client, dict[str, _GraphSession]] = weakref.WeakKeyDictionary()
     _lock = threading.Lock()
 
     def __init__(self, client: Client, options: dict[str, Any]) -> None:
@@ -132,14 +133,14 @@ class _Place:
         self.failed: list[Task[Any]] = []
 
     @classmethod
-    def of(cls, client: Client, options: dict[str, Any]) -> _Place:
-        """That of a client, for tasks with these options."""
+    def of(cls, client: Client, options: dict[str, Any]) -> _GraphSession:
+        """The graph session of a client for tasks with these options; made when it is first needed."""
         with cls._lock:
             return cls._all.setdefault(client, {}).setdefault(repr(sorted(options.items())), cls(client, options))
 
     @contextmanager
     def in_use(self) -> Iterator[Calls]:
-        """What makes tasks; a session that has seen many of them is followed by a new one when nobody uses it."""
+        """The `Calls` of the session. A session that has had many tasks is replaced by a new one when no graph runs."""
         with self.lock:
             calls = self._calls
             if calls is not None and (not self._users or inside(calls.session).mirror.ended is not None):
@@ -147,7 +148,7 @@ class _Place:
             if calls is None:
                 client = self._client()
                 assert client is not None
-                Options(self._options, "dask_get()")  # a wrong one makes no session
+                Options(self._options, "dask_get()")  # raises for a wrong option before a session is made
                 calls = self._calls = Calls(client.new_session("dask"), self._options)
                 inside(calls.session).of_interface = True
             self._users += 1
@@ -158,7 +159,7 @@ class _Place:
                 self._users -= 1
 
     def _freed(self, calls: Calls) -> Calls | None:
-        """What can be used on, after failed tasks of earlier graphs were let go."""
+        """Drop failed tasks of earlier graphs; returns `calls`, or None if its session cannot be used any longer."""
         failed, self.failed = self.failed, []
         mirror = inside(calls.session).mirror
         if mirror.ended is not None:
@@ -172,23 +173,23 @@ class _Place:
 
 
 class _Run:
-    """One graph: its tasks, and what its keys stand for.
+    """One run of a graph: its tasks, and the values of its keys.
 
     Parameters
     ----------
-    place : _Place
+    graphs : _GraphSession
     calls : Calls
     graph : Prepared
     asked : list of key
     """
 
-    def __init__(self, place: _Place, calls: Calls, graph: Prepared, asked: list[Any]) -> None:
-        self._place = place
+    def __init__(self, graphs: _GraphSession, calls: Calls, graph: Prepared, asked: list[Any]) -> None:
+        self._graphs = graphs
         self._session = calls.session
         self._graph = graph
         self._asked = asked
         self._tasks: dict[Any, Task[Any]] = {}
-        with place.lock:
+        with graphs.lock:
             calls.arrays.trust()
             try:
                 self._build(calls)
@@ -199,14 +200,14 @@ class _Run:
     def _build(self, calls: Calls) -> None:
         graph = self._graph
         used = graph.used()
-        # What several tasks need is sent once.
+        # A value that several tasks need is sent once.
         data = {
             key: calls.constant(value) if used.get(key, 0) > 1 and not is_plain(value) else value
             for key, value in graph.data.items()
         }
         for key, chain in graph.chains.items():
             values = {need: self._tasks.get(need, data.get(need)) for need in chain.needs}
-            for _, node in chain.nodes:  # names that these nodes have for it
+            for _, node in chain.nodes:  # the same values by the names under which these nodes look them up
                 for need in node.dependencies:
                     known = graph.known_as(need)
                     if known != need and known in values:
@@ -220,7 +221,7 @@ class _Run:
         return {key: task for key, task in self._tasks.items() if key in known}
 
     def values(self, watch: _Watch | None = None) -> dict[Any, Any]:
-        """What the keys stand for; waits."""
+        """The values of the keys that were asked for; waits for the tasks that make them."""
         outputs = self._outputs()
         try:
             if watch is not None:
@@ -239,17 +240,18 @@ class _Run:
         return {key: found[known(key)] if known(key) in found else self._graph.data[known(key)] for key in self._asked}
 
     def _give_up(self) -> None:
-        """Cancel what is left. Inputs of failed tasks stay until the next graph, for who wants to look at them."""
+        """Cancel the tasks that have not ended. Failed tasks keep their inputs until the next graph runs, so that the
+        user can inspect them."""
         try:
             self._session.cancel([task for task in self._tasks.values() if not record_of(task).settled])
         except RainException:
             return  # the session has ended
-        with self._place.lock:
-            self._place.failed += [task for task in self._tasks.values() if record_of(task).failed]
+        with self._graphs.lock:
+            self._graphs.failed += [task for task in self._tasks.values() if record_of(task).failed]
 
 
 class _Watch:
-    """Tells Dask's callbacks, a progress bar for instance, how far a graph is. Values are not among what they get."""
+    """Tells Dask's callbacks, a progress bar for instance, how far a graph is; values are not passed to them."""
 
     def __init__(self, graph: Any, prepared: Prepared, callbacks: Any) -> None:
         start, start_state, self._before, self._after, self._finish = unpack_callbacks(callbacks)

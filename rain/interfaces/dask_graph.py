@@ -1,4 +1,4 @@
-"""Graphs of Dask as tasks are made of them: its own nodes, those only that are needed, in an order to run in."""
+"""Prepares graphs of Dask: finds the nodes that are needed, joins them to chains, and orders these."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from rain.common.errors import RainException
 _BETWEEN_WORKERS = frozenset({"shuffle-transfer", "shuffle-p2p", "rechunk-transfer", "rechunk-p2p"})
 _STORES = frozenset({"load_store_chunk", "store_chunk"})
 _NAMES_MAX = 10
-"""Names of names that are looked at."""
+"""How many aliases in a row are followed to find the target of a store."""
 
 
 class Chain(NamedTuple):
-    """Nodes that are one task: each but the last is needed by the next one only.
+    """Nodes that become one task: each but the last is needed by the next one only.
 
     Attributes
     ----------
     nodes : list of (key, GraphNode)
     needs : list of key
-        What they need of others.
+        Keys of the nodes and data outside the chain that its nodes need.
     """
 
     nodes: list[tuple[Any, GraphNode]]
@@ -33,33 +33,33 @@ class Chain(NamedTuple):
 
 
 class Prepared:
-    """A graph, ready to be made tasks of.
+    """A graph as chains, of each of which one task is made.
 
     Parameters
     ----------
     graph : mapping
-        Of Dask, of any of its kinds.
+        A graph of Dask, of any kind.
     keys : sequence of key
-        What is asked for.
+        The keys to compute.
     fuse : bool
-        Whether nodes are joined to chains of more than one.
+        Whether nodes are joined to chains of more than one node.
 
     Attributes
     ----------
     data : dict of key to any
-        The values that the graph brings along.
+        The values that are in the graph itself.
     aliases : dict of key to key
-        Other names of nodes and data: the last name, of a node or of data.
+        For each other name of a node or of data, the name of that node or data.
     chains : dict of key to Chain
-        By the key of the last node; each after those that it needs.
+        Chains by the key of their last node; each comes after the chains that it needs.
 
     Raises
     ------
     KeyError
         If a key is not in the graph.
     RainException
-        If it stores into an array in the memory of this process, which tasks do not reach, or was made for workers of
-        Dask's own.
+        If the graph stores into an array in the memory of this process, which tasks cannot reach, or was made for the
+        workers of `dask.distributed`.
     """
 
     def __init__(self, graph: Any, keys: Sequence[Any], fuse: bool) -> None:

@@ -1,13 +1,13 @@
-"""Sends calls to a session, and ends their futures, in a thread of its own.
+"""The dispatcher: a thread that sends calls to a session as tasks, and ends the futures of these.
 
 Theory of operation
 -------------------
 The thread that submits a call makes its task, and gets a future. The dispatcher's thread is woken by the session's
-`ChangeFeed` for new tasks and for changed ones. It sends what is new in one message, and the next one when the server
-has answered: calls that come in quick succession travel together, a single one at once. Making, registering and sending
-hold one lock, so that no task ends before its future is known.
+`ChangeFeed` for new tasks and for changed ones. It sends all new tasks in one message, and the next message when the
+server has answered: calls that come in quick succession travel together, a single one at once. Making, registering and
+sending tasks hold one lock, so that no task ends before its future is known.
 
-Results that are here or on this host are loaded by that thread, those elsewhere by a few others.
+Results that are in this process or on this host are loaded by that thread, those on other hosts by a few others.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Dispatcher:
     ----------
     session : Session
     options : dict
-        Of every task.
+        Options of every task.
     owns_session : bool
         Whether the session is closed when the dispatcher has ended.
 
@@ -117,20 +117,20 @@ class Dispatcher:
         self._wake()
 
     def end(self, cancel_pending: bool = False) -> None:
-        """Take no more calls, and end when the last one has; `cancel_pending`: of those that run. A finalizer may call
-        this."""
+        """Take no more calls, and end when the last one has ended; `cancel_pending` cancels calls that do not run yet.
+        A finalizer may call this."""
         self._ending = True
         self._cancels_pending = self._cancels_pending or cancel_pending
         self._wake()
 
     def join(self) -> None:
-        """Wait until it has ended."""
+        """Wait until the dispatcher has ended."""
         if threading.current_thread() is not self._thread:
             self._thread.join()
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing of it goes on."""
+        """Whether the dispatcher's thread has ended."""
         return not self._thread.is_alive()
 
     # -- the thread -----------------------------------------------------------------------------
@@ -148,7 +148,7 @@ class Dispatcher:
                 self._turn()
                 if self._mirror.ended is not None:
                     break
-        except BaseException as error:  # nobody who waits may be left waiting
+        except BaseException as error:  # no future may stay without an end
             reason = error
         self._feed.close()
         self._fail_all(reason)
@@ -227,7 +227,7 @@ class Dispatcher:
         try:
             found = obj.fetch() if elsewhere else instance(self.session, obj)
             value = loaded_value(found)
-        except BaseException as error:  # of a class of the user's that cannot be unpickled here, for instance
+        except BaseException as error:  # for instance of a class that cannot be unpickled in this process
             future.set_exception(error)
         else:
             future.set_result(value)
@@ -252,7 +252,7 @@ class Dispatcher:
                     future.cancel()
 
     def _withdraw(self) -> list[Any]:
-        """Tell who waits for cancelled futures; gives the tasks that the server has to cancel."""
+        """Wake the threads that wait for cancelled futures; returns the tasks that the server has to cancel."""
         tasks = []
         while self._cancelled:
             future = self._cancelled.popleft()
@@ -270,7 +270,7 @@ class Dispatcher:
         return tasks
 
     def _forget(self, record: TaskRecord) -> None:
-        """Take back a task that was not sent, and what was made for it alone."""
+        """Take back a task that was not sent, and the constants that were made for it alone."""
         own: set[Record] = {record}
         for item in record.spec.inputs:
             used: Any = self._mirror.records.get(item.id.id)
@@ -283,7 +283,7 @@ class Dispatcher:
             self._mirror.records.pop(one.spec.id.id, None)
 
     def _send(self) -> None:
-        with self._connection.lock:  # a reply wakes this thread before it is over
+        with self._connection.lock:  # a reply wakes this thread before its request is over
             if self._request is not None and not self._request.over:
                 return
         with self.lock:
@@ -312,8 +312,8 @@ class Dispatcher:
 
 @atexit.register
 def _finish_all() -> None:
-    """At the end of the process what was submitted is still waited for, as with other executors; the clients leave
-    after that, as they came before."""
+    """At the end of the process wait for all submitted calls, as other executors do; the exit handlers of clients run
+    after this one, because they were registered before it."""
     for dispatcher in list(_living):
         dispatcher.end()
     for dispatcher in list(_living):

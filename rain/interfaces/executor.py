@@ -28,9 +28,9 @@ class RainExecutor(concurrent.futures.Executor):
     ----------
     client : Client
     options : dict
-        Of every task.
+        Options of every task.
     session : Session, optional
-        Where the tasks are made; one of its own if not given.
+        The session of the tasks; a new one of this executor if not given.
 
     Examples
     --------
@@ -90,9 +90,9 @@ class RainExecutor(concurrent.futures.Executor):
         timeout : float, optional
             Seconds from now on for all of them.
         chunksize : int
-            So many calls are one task.
+            How many calls are one task.
         buffersize : int, optional
-            At most so many tasks are submitted whose results were not taken yet; all at once if not given.
+            How many tasks, at most, are submitted whose results were not taken yet; all at once if not given.
 
         Returns
         -------
@@ -123,7 +123,7 @@ class RainExecutor(concurrent.futures.Executor):
         return results if chunksize == 1 else itertools.chain.from_iterable(results)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take no more calls; a session of its own is closed when the last one has ended.
+        """Take no more calls; the executor's own session is closed when the last one has ended.
 
         Parameters
         ----------
@@ -163,7 +163,7 @@ def _next(
 def _results(
     executor: weakref.ref[RainExecutor], futures: deque[RainFuture], more: Iterator[RainFuture], deadline: float | None
 ) -> Iterator[Any]:
-    """Results in order; what is left is cancelled when the iteration is given up."""
+    """Results in order; calls whose results were not taken are cancelled when the iteration is given up."""
     try:
         while futures:
             # Nothing here may hold a result that was given.

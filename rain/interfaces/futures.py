@@ -22,7 +22,7 @@ class ExecutorLost(SessionException, concurrent.futures.BrokenExecutor):
 
 
 class RainFuture(concurrent.futures.Future[Any]):
-    """A call that runs as a task. As an argument of another call of the same executor it is a dependency of that.
+    """A call that runs as a task. As an argument of another call of the same executor it is a dependency of that call.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class RainFuture(concurrent.futures.Future[Any]):
         return True
 
     def begin(self) -> bool:
-        """The task runs, or has ended: called by the dispatcher's thread. Gives whether the call was not cancelled."""
+        """The task runs, or has ended: called by the dispatcher's thread. Returns False if the call was cancelled."""
         if not self._begun:
             self._begun = True
             self._goes_on = self.set_running_or_notify_cancel()
@@ -72,8 +72,8 @@ class RainFuture(concurrent.futures.Future[Any]):
 
 
 def exception_of(session: Session, record: TaskRecord) -> BaseException:
-    """The exception because of which `record` failed, whose cause is what Rain knows of the task that raised it; only
-    that where the exception cannot be rebuilt and raised here."""
+    """The exception that the function of a failed task raised, with a `TaskException` as its cause; the `TaskException`
+    alone if the function's exception cannot be rebuilt in this process."""
     told = failure(session, inside(session).mirror.root_of(record))
     original, told.__cause__ = told.__cause__, None
     if isinstance(told, TaskCancelled) or not isinstance(original, Exception):

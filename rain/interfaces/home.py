@@ -1,4 +1,4 @@
-"""Which client an interface uses whose users name none, and the dispatchers that it has there."""
+"""The client that an interface uses when its user names none, and the dispatchers of interfaces at clients."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def client_in_use(given: Client | None = None) -> Client:
     Raises
     ------
     RainException
-        If something else is given, or there is none and none can be made.
+        If `given` is no client, in a task, or if no local client can be made.
     """
     global _own
     if given is not None:
@@ -36,7 +36,7 @@ def client_in_use(given: Client | None = None) -> Client:
             raise RainException(f"client= is a Client, not {type(given).__name__} ({given!r})")
         return given
     if in_task():
-        raise RainException("a task makes no tasks: inside of one no client is used or made")
+        raise RainException("a task cannot submit tasks: inside a task there is no client")
     try:
         client = get_active_session().client
     except RainException:

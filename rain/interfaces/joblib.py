@@ -44,11 +44,11 @@ class RainBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
     Parameters
     ----------
     nesting_level : int, optional
-        How many calls of `joblib.Parallel` are around.
+        In how many calls of `joblib.Parallel` this one is nested.
     client : Client, optional
-        Which one to use; see `rain.interfaces.joblib` for the one that is used if none is given.
+        The client that runs the calls; `rain.interfaces.joblib` says which one it is if none is given.
     **options
-        Of every task: `cpus`, `resources`, `timeout`, `retries`, ….
+        Options of every task: `cpus`, `resources`, `timeout`, `retries`, ….
 
     Examples
     --------
@@ -60,7 +60,7 @@ class RainBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
 
     supports_retrieve_callback = True
     supports_inner_max_num_threads = True
-    supports_sharedmem = True  # by threads, to which `configure` goes back
+    supports_sharedmem = True  # `configure` then chooses threads
     uses_threads = False
     default_n_jobs = -1
 
@@ -75,7 +75,7 @@ class RainBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
         self._held_back: deque[tuple[Any, concurrent.futures.Future[Any]]] = deque()
         self._trusts = False
 
-    # -- what joblib asks for -------------------------------------------------------------------
+    # -- called by joblib -----------------------------------------------------------------------
 
     def effective_n_jobs(self, n_jobs: int | None) -> int:
         """How many calls run at a time: -1 means as many as the governors have cpus for."""
@@ -90,8 +90,8 @@ class RainBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
     def configure(
         self, n_jobs: int = 1, parallel: Any = None, prefer: Any = None, require: Any = None, **_: Any
     ) -> int:
-        """Make ready for a call of `joblib.Parallel`; gives how many calls run at a time."""
-        if in_task():  # a task makes no tasks
+        """Get ready for a call of `joblib.Parallel`; returns how many calls run at a time."""
+        if in_task():  # a task cannot submit tasks
             raise FallbackToBackend(ThreadingBackend(nesting_level=self.nesting_level))
         if require == "sharedmem":
             warnings.warn(
@@ -114,7 +114,7 @@ class RainBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
         return jobs
 
     def start_call(self) -> None:
-        """A call of `joblib.Parallel` begins: until its end its arrays are taken for unchanged."""
+        """A call of `joblib.Parallel` begins: until it ends its arrays count as unchanged."""
         if self._dispatcher is not None and not self._trusts:
             self._trusts = True
             with self._dispatcher.lock:
@@ -129,7 +129,7 @@ class RainBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
             changed = self._dispatcher.calls.arrays.distrust()
         for array in changed:
             warnings.warn(
-                f"{array} was changed while calls had it as an argument: some got what it was before",
+                f"{array} was changed while calls had it as an argument: some of them got its earlier values",
                 RainWarning,
                 stacklevel=4,
             )
@@ -154,7 +154,7 @@ class RainBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
         return out.result()
 
     def abort_everything(self, ensure_ready: bool = True) -> None:
-        """Cancel what was submitted, also what runs."""
+        """Cancel all calls that were submitted, also those that run."""
         with self._lock:
             self._held_back.clear()
         if self._dispatcher is None:
@@ -194,7 +194,7 @@ class RainBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
         return future
 
     def _go_on(self) -> None:
-        """Send what is held back, as far as `n_jobs` allows."""
+        """Send calls that are held back, as many as `n_jobs` allows."""
         with self._lock:
             while self._held_back and sum(not future.done() for future in list(self._running)) < self._limit:
                 func, outer = self._held_back.popleft()

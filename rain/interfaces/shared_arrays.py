@@ -3,11 +3,11 @@
 Theory of operation
 -------------------
 The pickler of arguments asks `SharedArrays.instead` for each object. A large array is written as a constant of the
-session, and its place in the pickle is taken by that constant, which executors map. Whether an array was sent before is
-told by its digest, so that one that was changed meanwhile is another one. Where many calls come at a time (`trust`) its
-identity and a sample of its bytes are enough, and its digest is looked at once more at the end.
+session, which takes its place in the pickle, and which executors map. Its digest tells whether an array was sent
+before, so that an array that was changed meanwhile is sent again. While many calls come at a time (`trust`) its
+identity and a sample of its bytes are enough, and its digest is compared once more at the end.
 
-A constant stays as long as an array with that content lives here, or tasks need it.
+A constant stays as long as this process has an array with that content, or tasks need it.
 """
 
 from __future__ import annotations
@@ -54,12 +54,12 @@ class SharedArrays:
         self._trusted: dict[int, _Trusted] = {}
 
     def trust(self) -> None:
-        """Take arrays that were sent for unchanged, if a look at a few thousand bytes says so; until `distrust`, which
-        is called as often. They and their constants stay until then."""
+        """Until `distrust`, which is called as often, take arrays that were sent for unchanged if a few thousand of
+        their bytes are. They and their constants stay until then."""
         self._trusting += 1
 
     def distrust(self) -> list[str]:
-        """End what `trust` began; gives what arrays were changed nevertheless, as texts."""
+        """End what `trust` began; returns texts that name the arrays that were changed nevertheless."""
         self._trusting -= 1
         if self._trusting:
             return []
@@ -71,7 +71,7 @@ class SharedArrays:
         ]
 
     def instead(self, value: Any) -> Any:
-        """What is pickled in the place of `value`, as of ``__reduce__``; NotImplemented: the value itself."""
+        """What is pickled in the place of `value`, as `__reduce__` would return it; NotImplemented: `value` itself."""
         kind = type(value)
         if kind.__name__ != "ndarray" or kind.__module__ != "numpy" or value.nbytes < SHARED_ARRAY_BYTES_MIN:
             return NotImplemented
@@ -100,7 +100,7 @@ class SharedArrays:
         return constant
 
     def _hold(self, digest: bytes, array: Any) -> None:
-        """Keep the constant as long as the array lives, or the one that it is a view of."""
+        """Keep the constant as long as the array exists, or the array that it is a view of."""
         while type(array.base) is type(array):
             array = array.base
         key = digest, id(array)

@@ -1,4 +1,4 @@
-"""Annotations of functions, also where they name what does not exist at run time.
+"""Annotations of functions, including those that name a type which does not exist at run time.
 
 From Python 3.14 on an annotation is evaluated when it is read, so that a function may have annotations which name a
 type that only type checkers import. Reading them then raises a `NameError`, unless another form is asked for.
@@ -41,7 +41,7 @@ def signature_of(function: Any) -> inspect.Signature:
 
 
 def settled(function: FunctionType) -> FunctionType:
-    """`function`, or if its annotations cannot be evaluated a copy for the pickle that has them as text."""
+    """`function`; if its annotations cannot be evaluated, a copy to be pickled, whose annotations are text."""
     if sys.version_info >= (3, 14):
         try:
             function.__annotations__  # noqa: B018 (this evaluates them)
@@ -61,8 +61,7 @@ def settled(function: FunctionType) -> FunctionType:
 
 
 def settling(pickler: Any) -> Any:
-    """cloudpickle's `pickler`, which reads the annotations of functions, made to pickle functions with such ones
-    too."""
+    """A subclass of cloudpickle's `pickler` that also pickles functions whose annotations cannot be evaluated."""
     if not LAZY:
         return pickler
 

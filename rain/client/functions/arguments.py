@@ -39,7 +39,7 @@ _LARGE = PICKLED_ARGUMENT_WARN_BYTES
 
 
 def plain_pickle(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes | None:
-    """The pickle of arguments, if they are a few plain values: then it says all of them. Else None."""
+    """The pickle of the arguments if they are a few plain values, which hold no data objects and no code; else None."""
     for value in args if not kwargs else (*args, *kwargs.values()):
         if type(value) not in PLAIN and (isinstance(value, Handle) or not is_plain(value)):
             return None
@@ -73,7 +73,7 @@ def pack(
     Raises
     ------
     RainException
-        If the arguments cannot be pickled, are too large, or do not fit what is declared of them.
+        If the arguments cannot be pickled, are too large, or do not fit the declared inputs.
     """
     found = plain_pickle(args, kwargs)
     if found is not None:
@@ -90,7 +90,7 @@ def pack(
 def _with_handles(
     parameters: Parameters, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[bytes, dict[DataObject, str | None]]:
-    """What `pack` needs in the common case: arguments that are plain values or handles."""
+    """The pickle and the labels in the common case: arguments that are plain values or handles."""
     labels: dict[DataObject, str | None] = {}
     given: list[Any] = []
     for name, value in parameters.with_names(args, kwargs):
@@ -171,7 +171,7 @@ class _Packing:
         return obj
 
     def packed(self, encode: list[str | None]) -> tuple[PyConfig, dict[DataObject, str | None]]:
-        """What `pack` gives."""
+        """The result of `pack`."""
         data, found, files, names = self._dumped()
         if len(data) > _LARGE:
             self._replace_large()
@@ -245,8 +245,8 @@ class _Packing:
                 if known != want:
                     how = "load it" if known[0] != want[0] else "may write to it"
                     raise RainException(
-                        f"{parameters.owner}: {obj!r} is used by parameters of which some {how} and some do not; "
-                        "declare them alike"
+                        f"{parameters.owner}: {obj!r} is the argument of several parameters, of which some {how} and "
+                        "some do not; declare them alike"
                     )
         for obj in found:
             chosen.setdefault(obj, (parameters.auto_load, True))

@@ -1,4 +1,4 @@
-"""Where in a user's code something was made: captured by a few frame look-ups, made into text only when asked for.
+"""Call sites, where in a user's code a task or object was made: a few frame look-ups, made into text only when shown.
 
 A site is a flat tuple ``(code, instruction, code, instruction, …)`` of the innermost frames outside this package, up to
 the one of a script or cell.
@@ -20,7 +20,7 @@ from rain.common.errors import RainWarning
 
 _CLIENT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _PACKAGE = (_CLIENT + os.sep, os.path.join(os.path.dirname(_CLIENT), "interfaces") + os.sep)
-"""What users call: the client, and the interfaces of other libraries to it."""
+"""The packages that users call: the client, and the interfaces of other libraries to it."""
 _FRAMES_MAX = 3
 
 Site = tuple[Any, ...]

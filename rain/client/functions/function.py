@@ -1,4 +1,4 @@
-"""Functions as they are sent to executors: pickled when called, again only if they may have changed, sent once each."""
+"""Functions as they are sent to executors: pickled at the first call, again only after a change, and sent once."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class Source:
         return payload
 
     def forget(self) -> None:
-        """Let the payloads go, which refer to this: else both stay until garbage is collected."""
+        """Drop the payloads: they refer to this source, and such a cycle stays until a garbage collection."""
         self._payloads.clear()
 
     def _pickled(self, elsewhere: bool) -> Payload:

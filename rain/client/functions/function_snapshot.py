@@ -1,4 +1,4 @@
-"""Whether a function's pickle is still right, told without pickling the function again.
+"""Whether a function's pickle is still valid, decided without pickling the function again.
 
 Theory of operation
 -------------------

@@ -42,7 +42,7 @@ class _How(NamedTuple):
 
 
 class _Attempt(NamedTuple):
-    """What the context of a local call tells of it."""
+    """The attempt that the context of a local call reports."""
 
     spec: TaskSpec
     info: TaskInfo
@@ -63,8 +63,8 @@ def call(
     loads: Sequence[tuple[bool, bool]],
     plain: bool = False,
 ) -> Any:
-    """`function` with a context of its own, which a `plain` one does not get as an argument; `loads` says which
-    arguments arrive as loaded values, and whether these may be written."""
+    """The result of `function`, called with a context, which a `plain` function does not get as an argument; `loads`
+    says which arguments arrive as loaded values, and whether these may be written."""
     from rain.executor.context import Context, running
     from rain.executor.staging import Staging
 
@@ -85,7 +85,7 @@ def call(
 
 
 def _value(value: Any, how: _How, name: str) -> Any:
-    """An argument as remote code gets it."""
+    """An argument as the function gets it."""
     if isinstance(value, Handle):
         return _instance(as_object(value, f"an argument of {name}"), how)
     if isinstance(value, DataInstance):

@@ -205,7 +205,7 @@ def closure(names: Iterable[str]) -> dict[str, Found]:
 
 
 class Surroundings:
-    """What the server was told of this process for one session: its paths, and the sources of its modules.
+    """What a client has told the server of its process for one session: its paths, and the sources of its modules.
 
     Attributes
     ----------

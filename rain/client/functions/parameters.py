@@ -23,7 +23,7 @@ class Parameters:
     owner : str
         The function's name, for errors.
     signature : inspect.Signature
-        The signature without the context; anything, if a plain function (of C) does not tell its own.
+        The signature without the context; one that takes any arguments, if a function written in C has none.
     named : frozenset of str
         The parameters other than ``*args`` and ``**kwargs``.
     fixed : int
@@ -104,7 +104,7 @@ class Parameters:
         return declared
 
     def fits(self, count: int) -> bool:
-        """Whether a call with so many positional arguments, and no others, fits without `bound`."""
+        """Whether a call with `count` positional arguments, and no others, fits the signature without `bound`."""
         return self._count_min <= count <= self._count_max
 
     def bound(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -124,7 +124,7 @@ class Parameters:
         return bound.args[len(self._lead) :], bound.kwargs
 
     def _no_context(self) -> str:
-        """What to say if the first parameter seems to be meant for a value."""
+        """The hint for an error if the first parameter seems to be meant for a value, not for the context."""
         first = next(iter(self._whole.parameters.values()), None) if self._lead else None
         if first is None or first.kind not in _POSITIONAL:
             return ""

@@ -27,7 +27,7 @@ class Results:
     Raises
     ------
     RainException
-        If what is declared are no outputs.
+        If `outputs` declares no outputs, or `auto_encode` is no encoding.
     """
 
     __slots__ = ("_auto_encode", "_owner", "declared", "encode", "outputs")

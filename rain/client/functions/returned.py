@@ -1,4 +1,4 @@
-"""What a function's code says of the values that it returns, without calling it."""
+"""Which values a function returns, as far as its code tells without being run."""
 
 from __future__ import annotations
 
