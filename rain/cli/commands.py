@@ -53,7 +53,7 @@ app.add_typer(pools.app)
 app.add_typer(journal.app, name="journal")
 
 _ROLES = ("client", "governor", "http")
-"""Who may be given a token of their own."""
+"""The roles for which `rain status --token` prints a token."""
 
 
 def run(words: list[str]) -> int:
@@ -97,7 +97,7 @@ def start(
     context: typer.Context,
     simple: Annotated[bool, typer.Option("--simple", help="one governor here, with all cpus (the default)")] = False,
     local_governors: Annotated[
-        str | None, typer.Option(metavar="LIST", help='governors here by their cpus: "[4,4,2]"; "[]" for none')
+        str | None, typer.Option(metavar="LIST", help='governors here, by the cpus of each: "[4,4,2]"; "[]" for none')
     ] = None,
     hosts: HostsOption = None,
     governor_host_file: Annotated[
@@ -110,27 +110,37 @@ def start(
     on: Annotated[
         str | None, typer.Option(metavar="ENGINE", help="a pool of places, with --nodes N …: see `rain pool add`")
     ] = None,
-    listen: Annotated[str, typer.Option(metavar="ADDR", help="of the server (default: 127.0.0.1:7210)")] = "",
-    http_listen: Annotated[str, typer.Option(metavar="ADDR", help="of its dashboard (default: 127.0.0.1:7222)")] = "",
-    logdir: Annotated[str, typer.Option(metavar="DIR", help="default: a private temporary folder")] = "",
+    listen: Annotated[
+        str, typer.Option(metavar="ADDR", help="where the server listens (default: 127.0.0.1:7210)")
+    ] = "",
+    http_listen: Annotated[
+        str, typer.Option(metavar="ADDR", help="where its dashboard listens (default: 127.0.0.1:7222)")
+    ] = "",
+    logdir: Annotated[str, typer.Option(metavar="DIR", help="folder for logs (default: a private temporary one)")] = "",
     workdir: Annotated[str, typer.Option(metavar="DIR", help="where governors make their work folders")] = "",
     store_memory: Annotated[
-        str, typer.Option(metavar="SIZE", help="of each governor's objects in memory, as 4G (default: a share of it)")
+        str, typer.Option(metavar="SIZE", help="memory for each governor's objects, as 4G (default: a share of all)")
     ] = "",
     policy: Annotated[
         str,
         typer.Option(metavar="NAME", help="the server's scheduling policy: an entry point, or package.module:Class"),
     ] = "",
     governor_config: Annotated[str, typer.Option(metavar="FILE", help="configuration of the governors (TOML)")] = "",
-    runprefix: Annotated[str, typer.Option(metavar="CMD", help="put before each process's command")] = "",
-    remote_init: Annotated[str, typer.Option(metavar="CMD", help="run first in each remote shell")] = "",
+    runprefix: Annotated[str, typer.Option(metavar="CMD", help="put before the command of each process")] = "",
+    remote_init: Annotated[str, typer.Option(metavar="CMD", help="command that each remote shell runs first")] = "",
     remote_python: Annotated[str, typer.Option(metavar="PATH", help="the Python with Rain on other hosts")] = "",
-    ssh_port: Annotated[int, typer.Option(metavar="N", min=0, max=65535, help="of hosts that name none")] = 0,
+    ssh_port: Annotated[
+        int, typer.Option(metavar="N", min=0, max=65535, help="ssh port of hosts that are given without one")
+    ] = 0,
     ssh_key: Annotated[str, typer.Option(metavar="FILE", help="identity file for ssh")] = "",
     ssh_jump: Annotated[str, typer.Option(metavar="HOST", help="go through this host, as ssh -J does")] = "",
     ssh_option: SshOption = None,
-    connect_timeout: Annotated[float, typer.Option(metavar="SECONDS", min=0.1, help="of ssh")] = HOST_CONNECT_S,
-    every_host: Annotated[bool, typer.Option("--every-host", help="fail unless all hosts can be had")] = False,
+    connect_timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0.1, help="how long ssh may take to connect")
+    ] = HOST_CONNECT_S,
+    every_host: Annotated[
+        bool, typer.Option("--every-host", help="fail unless there is a governor on every host")
+    ] = False,
     reserve: Annotated[bool, typer.Option("-S", help="keep one cpu of this host free for the server")] = False,
     journal: JournalOption = "",
     durable: DurableOption = False,
@@ -217,7 +227,7 @@ def _one_way(
     autoconf: str | None,
     on: str | None,
 ) -> None:
-    """Raise RainException if governors are asked for in several ways; beside places there may be some here."""
+    """Raise RainException if governors are asked for in several ways; beside a pool there may be governors here."""
     ways = {"--simple": simple or None, "--hosts": hosts, "--governor-host-file": host_file, "--autoconf": autoconf}
     ways |= {"--on": on}
     if on is None:
@@ -329,10 +339,10 @@ def status(
         bool, typer.Option("--token", help="print the token for clients elsewhere, and nothing else")
     ] = False,
     role: Annotated[
-        str, typer.Option("--role", metavar="ROLE", help=f"with --token: for whom; {', '.join(_ROLES)}")
+        str, typer.Option("--role", metavar="ROLE", help=f"with --token: what it is for ({', '.join(_ROLES)})")
     ] = "client",
     to: Annotated[
-        str, typer.Option("--to", metavar="FILE", help="with --token: write it there, for you alone (mode 0600)")
+        str, typer.Option("--to", metavar="FILE", help="with --token: write it to FILE, for you alone (mode 0600)")
     ] = "",
 ) -> None:
     """Show the server, its governors, and a link to its dashboard."""
@@ -352,7 +362,7 @@ def status(
             print(text)
         return
     if role != "client" or to:
-        raise RainException(f"{'--to' if to else '--role'} is about the token: add --token")
+        raise RainException(f"{'--to' if to else '--role'} has a meaning with --token only: add --token")
     info, credentials, http = _ask(address, token_file)
     print(f"server     {info.address}, Rain {info.version}, {count(len(info.sessions), 'session')}")
     _print_dashboard(http, credentials)
@@ -375,11 +385,13 @@ def drain(
         list[str],
         typer.Argument(metavar="GOVERNOR…", help="HOST:PORT as `rain status` lists it, or HOST for all there"),
     ],
-    server: Annotated[str | None, typer.Option("--server", metavar="ADDR", help="default: the one here")] = None,
+    server: Annotated[
+        str | None, typer.Option("--server", metavar="ADDR", help="the server (default: the one on this host)")
+    ] = None,
     within: Annotated[
         str, typer.Option("--within", metavar="TIME", help="how long it may take, as 600, 10:00 or 1h")
     ] = f"{LEAVE_ASKED_S:g}",
-    wait: Annotated[bool, typer.Option(help="return when they have left, or at once")] = True,
+    wait: Annotated[bool, typer.Option(help="return when the governors have left, or at once")] = True,
     token_file: TokenFile = None,
 ) -> None:
     """Let governors finish what they run, hand over what only they hold, and end."""
@@ -462,10 +474,13 @@ def report(
     address: Server = None,
     output: Annotated[
         str | None,
-        typer.Option("--output", "-o", metavar="FILE", help="default: session-NUMBER.html; replaces reports"),
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="the file (default: session-NUMBER.html); a report there is replaced"
+        ),
     ] = None,
     package: Annotated[
-        list[str] | None, typer.Option("--package", metavar="NAME", help="tell its version too; may be repeated")
+        list[str] | None,
+        typer.Option("--package", metavar="NAME", help="include the version of this library; may be repeated"),
     ] = None,
     token_file: TokenFile = None,
 ) -> None:
@@ -481,10 +496,10 @@ def report(
 def logs(
     address: Server = None,
     process: Annotated[
-        str | None, typer.Option("--process", "-p", metavar="NAME", help="only: server, governor-0 …")
+        str | None, typer.Option("--process", "-p", metavar="NAME", help="only that of server, governor-0, …")
     ] = None,
-    lines: Annotated[int, typer.Option("--lines", "-n", help="how many of each, from the end")] = 20,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="go on with what is added")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", help="how many lines of each log, from the end")] = 20,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="go on, and print lines that are added")] = False,
 ) -> None:
     """Print the ends of the logs of a server and its governors on this machine."""
     from rain.deploy.start import known_server
@@ -513,7 +528,7 @@ def _tail(path: Path, lines: int) -> int:
 def _more(path: Path, start: int) -> int:
     with path.open("rb") as file:
         if file.seek(0, os.SEEK_END) < start:
-            start = 0  # it has become NAME.1, and begins anew
+            start = 0  # the guardian has copied it to NAME.1, and emptied it
         file.seek(start)
         data = file.read()
     sys.stdout.write(data.decode("utf-8", "replace"))
@@ -526,13 +541,13 @@ def doctor(
     context: typer.Context,
     engine: Annotated[
         str | None,
-        typer.Argument(metavar="[ENGINE]", help="a batch system; options as of `rain pool add`"),
+        typer.Argument(metavar="[ENGINE]", help="a batch system; it takes the options of `rain pool add`"),
     ] = None,
     reach: Annotated[str, typer.Option(hidden=True)] = "",
 ) -> None:
-    """Look whether all is well here, and run a task; with ENGINE, what a governor in a job of it would have.
+    """Check this machine, and run a task on it; with ENGINE, check a batch system, and run a job there.
 
-    Each line is ok, a warning or a failure, the last two with what to do. The exit status is 1 if there is a failure.
+    Each line is ok, a warning or a failure; the last two say what to do. The exit status is 1 if there is a failure.
     """
     from rain.cli.doctor import show_checkup, show_engine, show_here
 

@@ -70,15 +70,17 @@ def _add_server(commands: Any) -> argparse.ArgumentParser:
         "--journal",
         metavar="FOLDER|none",
         default="none",
-        help="folder in which the server records what it must not forget, so that it comes back with everything when "
-        "it is started there again after its death (default: none; `rain start` and Client.local keep one)",
+        help="folder in which the server keeps its journal: a server that is started with that folder after its death "
+        "comes back with all sessions (default: none; `rain start` and Client.local keep one)",
     )
     server.add_argument("--private", action="store_true", help=argparse.SUPPRESS)
     server.add_argument(
-        "--durable", action="store_true", help="what is acknowledged is on the disk, and survives a loss of power"
+        "--durable", action="store_true", help="bring to the disk what is acknowledged: it survives a loss of power"
     )
     server.add_argument(
-        "--metrics", action="store_true", help="figures for Prometheus at /metrics of the HTTP port, for who has a key"
+        "--metrics",
+        action="store_true",
+        help="offer figures for Prometheus at /metrics of the HTTP port; a key is needed",
     )
     return server
 
@@ -90,15 +92,17 @@ def _parser() -> argparse.ArgumentParser:
     server = _add_server(commands)
     governor = commands.add_parser("governor", help="run a governor in the foreground")
     governor.add_argument("server", metavar="SERVER[:PORT][,…]", help="the server's address; several are tried in turn")
-    governor.add_argument("--cpus", metavar="N|-N|detect", default="detect", help="how many; -N is all but N")
+    governor.add_argument("--cpus", metavar="N|-N|detect", default="detect", help="how many cpus; -N is all but N")
     governor.add_argument(
         "--gpus",
         metavar="LIST|detect",
         default="detect",
-        help='which, as CUDA_VISIBLE_DEVICES names them: "0,1"; "" for none',
+        help='which GPUs, as CUDA_VISIBLE_DEVICES names them: "0,1"; "" for none',
     )
     governor.add_argument("--listen", metavar="ADDR", default="", help=f"{_ADDRESS} (default port: a free one)")
-    governor.add_argument("--advertise", metavar="HOST", default="", help="the address that peers are told")
+    governor.add_argument(
+        "--advertise", metavar="HOST", default="", help="the address at which server and other governors reach it"
+    )
     governor.add_argument(
         "--walltime",
         metavar="TIME",
@@ -117,14 +121,16 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         type=int,
         default=0,
-        help="exit status when it left because of a signal, for what is to start it again then (default: 0)",
+        help="exit status when it left because of a signal, for a batch system that then starts it again (default: 0)",
     )
     governor.add_argument(
         "--drain",
         action="store_true",
-        help="start none: let those leave that run on this host, and wait for it (within --leave-within)",
+        help="start no governor: have those on this host leave, and wait for that (within --leave-within)",
     )
-    governor.add_argument("--id-file", metavar="FILE", default="", help="made with its id when it is registered")
+    governor.add_argument(
+        "--id-file", metavar="FILE", default="", help="a file to write its id to when it is registered"
+    )
     governor.add_argument("--config", metavar="FILE", help="configuration file (TOML)")
     governor.add_argument(
         "--token-file", metavar="FILE", help="holds the token; '-' is standard input, whose end then ends the governor"
@@ -137,21 +143,27 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_common(command: argparse.ArgumentParser) -> None:
-    """The options that both have."""
-    command.add_argument("--logdir", metavar="DIR", default="", help="default: a private temporary folder")
-    command.add_argument("--workdir", metavar="DIR", default="", help="where its private work folder is made")
+    """The options of both daemons."""
+    command.add_argument(
+        "--logdir", metavar="DIR", default="", help="folder for logs (default: a private temporary one)"
+    )
+    command.add_argument(
+        "--workdir", metavar="DIR", default="", help="folder in which it makes its private work folder"
+    )
     command.add_argument(
         "--store-memory",
         metavar="SIZE",
         default="",
-        help="how much of its data may lie in memory, as 512M, before they go to disk "
+        help="how much of its data may be in memory, as 512M; the rest is on disk "
         "(default: $RAIN_STORE_MEMORY, else a share of what the machine or control group has)",
     )
-    command.add_argument("--ready-file", metavar="FILE", default="", help="made with the line 'ready' when it is")
+    command.add_argument(
+        "--ready-file", metavar="FILE", default="", help="a file to write the line 'ready' to when it is ready"
+    )
     command.add_argument("--connection-file", metavar="FILE", default="", help=argparse.SUPPRESS)
     command.add_argument("--lifeline", metavar="FD", type=int, help=argparse.SUPPRESS)
     command.add_argument("--folders", help=argparse.SUPPRESS)
-    # What peers wait for each other, times this; for tests.
+    # Times this, how long processes wait for each other; for tests.
     command.add_argument("--deadlines", metavar="FACTOR", type=float, default=1.0, help=argparse.SUPPRESS)
 
 
@@ -187,7 +199,7 @@ forked = main
 
 
 def _join_cpus(words: list[str]) -> list[str]:
-    """``--cpus -1`` as one word, because a value that starts with a dash is not taken for one."""
+    """``--cpus -1`` as one word, because argparse takes a value that starts with a dash for an option."""
     joined: list[str] = []
     for word in words:
         if joined and joined[-1] == "--cpus" and word.startswith("-"):
@@ -223,7 +235,7 @@ class _LogFile(logging.handlers.RotatingFileHandler):
 
 
 def _log_to(folder: str, name: str, guarded: bool) -> None:
-    """Log to standard error, and to a file in `folder` unless a guardian collects standard error there already."""
+    """Log to standard error, and to a file in `folder` unless a guardian writes standard error to one already."""
     logger = logging.getLogger("rain")
     logger.setLevel(logging.INFO)
     handlers: list[logging.Handler] = [logging.StreamHandler()]
@@ -241,7 +253,7 @@ def _log_to(folder: str, name: str, guarded: bool) -> None:
 
 
 def _log_folder(options: argparse.Namespace) -> str:
-    """The folder for logs: the one that was asked for, else a private one that goes at the end."""
+    """The folder for logs: the one that was asked for, else a private one that is removed at the end."""
     if options.logdir:
         return str(private_folders.made_dir(options.logdir))
     scratch = private_folders.private_logs()
@@ -287,12 +299,12 @@ def _journal(options: argparse.Namespace) -> str:
 
 
 def _deadlines(options: argparse.Namespace) -> Deadlines:
-    """Scaled but for the handshake, which takes what the machine takes."""
+    """The deadlines, scaled by an option, but for that of the handshake, whose time depends on the machine."""
     return DEADLINES.scaled(options.deadlines)._replace(handshake_s=DEADLINES.handshake_s)
 
 
 def _govern(options: argparse.Namespace) -> int:
-    """Returns the exit status: a guardian does not start anew what ends with 0."""
+    """Run a governor; returns the exit status: a guardian does not start one again that ended with 0."""
     if options.drain:
         return _drain(options)
     # What takes long to import is imported when the zygote has been started.
@@ -316,7 +328,9 @@ def _govern(options: argparse.Namespace) -> int:
         name_others((parent,))
     scratch = _work_folder(parent)
     try:
-        zygote = ZygoteProcess(sys.executable, scratch.path)  # the first, as its interpreter starts beside all else
+        zygote = ZygoteProcess(
+            sys.executable, scratch.path
+        )  # first, because its interpreter starts while the rest goes on
         try:
             with ThreadPoolExecutor(1) as beside:
                 asked = beside.submit(_known_end, options.walltime, {} if guarded else environment)

@@ -1,4 +1,4 @@
-"""`rain doctor`: how well this machine is, what a governor has here, and what is between here and a batch system."""
+"""`rain doctor`: what a governor would have here, the checks of this machine, and those of a batch system."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from rain.host.libraries import installed_versions
 
 
 def show_here(reach: str) -> None:
-    """Print what a governor started here would have, and whether an address is reached, if one is given."""
+    """Print what a governor that is started here would have; and whether `reach`, if given, can be connected to."""
     end = known_end("", os.environ, time.time())
     rows = [list(found) for found in found_here(end)]
     rows.append(["python", platform.python_version(), sys.executable])
@@ -40,12 +40,12 @@ def show_here(reach: str) -> None:
 
 
 def show_checkup() -> None:
-    """Print how well this machine is, line by line; a failure makes the exit status 1."""
+    """Print the findings of the checks of this machine; a failure makes the exit status 1."""
     _show(checkup.look())
 
 
 def show_engine(engine: str, words: list[str]) -> None:
-    """Print what was found, as soon as it was; a failure makes the exit status 1."""
+    """Print the findings of the checks of a batch system; a failure makes the exit status 1."""
     _show(batch_systems.look(engine, words))
 
 

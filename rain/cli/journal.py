@@ -41,14 +41,14 @@ def check(folder: Folder) -> None:
     if found.damage is not None:
         raise RainException(str(found.damage))
     if found.torn_bytes:
-        print(f"The last write was cut short: {count(found.torn_bytes, 'byte')} of it count no more; nothing was lost.")
+        print(f"The last write was cut short: its {count(found.torn_bytes, 'byte')} are ignored; nothing is lost.")
     if rows:
         print("A server can come back from it.")
 
 
 @app.command()
 def repair(folder: Folder) -> None:
-    """Cut a damaged journal where the damage begins. What is behind that is kept aside, and counts no more."""
+    """Cut a damaged journal where the damage begins. The part behind that is kept aside; no server reads it."""
     from rain.server.journal.checking import repair as cut
 
     try:
@@ -59,10 +59,10 @@ def repair(folder: Folder) -> None:
         print("Nothing is damaged; nothing was changed.")
         return
     print(
-        f"{size_text(done.lost_bytes)} count no more. The files as they were are in {done.folder}: "
+        f"{size_text(done.lost_bytes)} were cut off. The files as they were are in {done.folder}: "
         + ", ".join(done.files)
     )
-    print("A server that comes back from it does not know what happened in them: governors begin anew.")
+    print("A server that comes back from this journal knows nothing of what was cut off: governors begin anew.")
 
 
 @app.command()

@@ -18,24 +18,29 @@ from rain.common.formatting import parse_bytes
 def k8s(
     image: Annotated[str, typer.Option(metavar="IMAGE", help="container image with Rain in its Python")],
     server: Annotated[
-        str, typer.Option(metavar="ADDR[,…]", help="of the server, as pods reach it (default: the one here)")
+        str, typer.Option(metavar="ADDR[,…]", help="address of the server for pods (default: the one on this host)")
     ] = "",
     places: Annotated[int, typer.Option(metavar="N", help="how many pods")] = 1,
-    cpus: Annotated[int, typer.Option(metavar="N", help="of each")] = 1,
-    gpus: Annotated[int, typer.Option(metavar="N", help="of each")] = 0,
-    memory: Annotated[str, typer.Option(metavar="SIZE", help="of each, as 16G (default: no limit)")] = "",
-    time: Annotated[str, typer.Option(metavar="TIME", help="after which each leaves, as 2:00:00 (default: none)")] = "",
-    name: Annotated[str, typer.Option(metavar="NAME", help="of the Job")] = "rain",
-    namespace: Annotated[str, typer.Option(metavar="NAME", help="(default: that of kubectl)")] = "",
+    cpus: Annotated[int, typer.Option(metavar="N", help="cpus of each pod")] = 1,
+    gpus: Annotated[int, typer.Option(metavar="N", help="GPUs of each pod")] = 0,
+    memory: Annotated[str, typer.Option(metavar="SIZE", help="memory of each pod, as 16G (default: no limit)")] = "",
+    time: Annotated[
+        str, typer.Option(metavar="TIME", help="time after which each governor leaves, as 2:00:00 (default: none)")
+    ] = "",
+    name: Annotated[str, typer.Option(metavar="NAME", help="name of the Job")] = "rain",
+    namespace: Annotated[str, typer.Option(metavar="NAME", help="namespace (default: that of kubectl)")] = "",
     secret: Annotated[
-        str, typer.Option(metavar="NAME", help="one that is there, with the token as `token` (default: a new one)")
+        str, typer.Option(metavar="NAME", help="a Secret that exists, with the token as `token` (default: a new one)")
     ] = "",
     python: Annotated[str, typer.Option(metavar="PATH", help="the image's Python with Rain")] = "",
-    user: Annotated[int, typer.Option(metavar="UID", help="as which governors run")] = 1000,
+    user: Annotated[int, typer.Option(metavar="UID", help="the user as whom governors run")] = 1000,
     host_network: Annotated[
-        bool, typer.Option("--host-network", help="use the nodes' networks, so that clients elsewhere reach governors")
+        bool,
+        typer.Option("--host-network", help="use the nodes' networks, so that clients outside can reach governors"),
     ] = False,
-    gpu_resource: Annotated[str, typer.Option(metavar="NAME", help="what GPUs are called")] = "nvidia.com/gpu",
+    gpu_resource: Annotated[
+        str, typer.Option(metavar="NAME", help="the name of GPUs as a resource")
+    ] = "nvidia.com/gpu",
 ) -> None:
     """Print a manifest that runs governors in Kubernetes: rain k8s --image … | kubectl apply -f -"""
     from rain.deploy.engines.jobs import check_reachable
@@ -93,7 +98,7 @@ def _reachable(address: str) -> str:
 
 
 def _keep_to_user(descriptor: int) -> None:
-    """What holds a token is for its user alone, also where a shell has just made the file."""
+    """Make a file that gets a token readable by its user alone, also if a shell has just made it."""
     found = os.fstat(descriptor)
     if stat.S_ISREG(found.st_mode) and found.st_mode & 0o077:
         os.fchmod(descriptor, 0o600)

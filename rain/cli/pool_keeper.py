@@ -1,6 +1,7 @@
 """`rain pool-keeper`: a process that holds one pool of a server that `rain start` started, until the pool is removed.
 
-It ends with its pool, and with its server: what waits then is given up, and governors end as their server tells them.
+It ends with its pool, and with its server: places that wait then are given up, and governors end as their server tells
+them to.
 """
 
 from __future__ import annotations

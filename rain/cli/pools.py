@@ -28,7 +28,7 @@ def add(
     engine: Annotated[str, typer.Argument(metavar="ENGINE", help="slurm, …")],
     server: Annotated[str | None, typer.Option("--server", metavar="ADDR", help="default: the one here")] = None,
 ) -> None:
-    """Ask an engine for places: --nodes N, --cpus N, --time TIME …; what stands after -- is for the engine, verbatim.
+    """Ask an engine for places: --nodes N, --cpus N, --time TIME …; words after -- go to the engine as they are.
 
     A process holds the pool until it is removed, or until its server ends.
     """
@@ -79,7 +79,7 @@ def _row(record: PoolRecord, held: bool | None, trouble: str) -> list[str]:
 def scale(
     pool: Name, places: Annotated[int, typer.Argument(metavar="N", min=0, help="how many it is to have")]
 ) -> None:
-    """Ask for more places, or give some up: what waits first, then the youngest, which leave politely."""
+    """Ask for more places, or give some up: first those that wait, then the youngest, whose governors drain."""
     from rain.deploy.pools.on_disk import records, requests
 
     record = records.record_called(pool)
@@ -126,18 +126,30 @@ def remove(
 
 
 def words(context: typer.Context) -> list[str]:
-    """What a command line says of a pool: words that are no options of the command, and what stood after ``--``."""
+    """The words of a command line that describe a pool: options that the command lacks, and the words after ``--``."""
     return [*context.args, *(context.obj or [])]
 
 
 def check(context: typer.Context, engine: str | None) -> None:
-    """Raise RainException if what is said of a pool has no meaning, Misuse if nothing may be said as there is none."""
+    """Check the options of a pool on a command line.
+
+    Raises
+    ------
+    RainException
+        If the engine does not take one of them.
+    Misuse
+        If there are some, but no engine.
+    """
     from rain.deploy.pools.adding import check_pool
+    from rain.deploy.pools.choice import SUPPLIES, options_of
 
     if engine is not None:
         check_pool(engine, words(context))
     elif rest := words(context):
-        raise Misuse(f"No such option: {rest[0]}")
+        name = rest[0].removeprefix("--").partition("=")[0].replace("-", "_")
+        known = {"nodes"}.union(*(options_of(one) for one in SUPPLIES))
+        hint = ", but pools have it: name their engine, too" if rest[0].startswith("--") and name in known else ""
+        raise Misuse(f"No such option: {rest[0]}{hint}")
 
 
 def added_or_stopped(server: Path, engine: str, words: list[str]) -> PoolRecord:
@@ -155,7 +167,7 @@ def added_or_stopped(server: Path, engine: str, words: list[str]) -> PoolRecord:
 
 
 def split_verbatim(words: list[str]) -> tuple[list[str], list[str]]:
-    """The words before ``--``, and the rest with it: what comes after is not ours to read.
+    """The words before ``--``, and the rest with it, which is for the engine.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""`rain report`: the report of a persistent session of a running server, which may be at work for its client."""
+"""`rain report`: writes the report of a persistent session of a running server, also while its client uses it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from rain.deploy.start import known_server
 from rain.processes import own_credentials
 
 _WHICH = (
-    "`rain sessions` lists what is open. A closed session has nothing left to be told; of one that is not persistent "
-    "only its own client knows all tasks: call session.report() there"
+    "`rain sessions` lists those that are open. Of a closed session the server keeps nothing; of a session that is not "
+    "persistent only its client knows all tasks: call session.report() there"
 )
 
 
@@ -23,9 +23,9 @@ def report(session: str, address: str | None, token: str | None, path: str | Non
     session : str
         Its number, or its name.
     address : str or None
-        Of the server; None: the only one of this user here.
+        Address of the server; None: the only one of this user on this host.
     token : str or None
-        What opens the server; None: what its connection file says.
+        Token of the server; None: that of its connection file.
     path : str or None
         The file; ``session-NUMBER.html`` if not given.
     packages : list of str

@@ -1,4 +1,4 @@
-"""`rain restart`: this version of Rain takes the place of a running server."""
+"""`rain restart`: replaces a running server by one of this version of Rain."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def drain(address: str, credentials: Credentials, governors: list[str], within_s
 
 
 def wait_until_left(address: str, credentials: Credentials, governors: list[str]) -> None:
-    """Return when none of these is there any more; also if their server is not."""
+    """Return when none of these governors is registered any longer, or their server is gone."""
     while True:
         try:
             info = server_info(address, credentials)
@@ -66,7 +66,7 @@ def wait_until_left(address: str, credentials: Credentials, governors: list[str]
 
 
 def drain_here(address: str, credentials: Credentials, within_s: float) -> list[str]:
-    """Have all governors leave that run on this host; returns when they have, with their ids.
+    """Have all governors on this host leave; returns their ids when they have left.
 
     Raises
     ------
@@ -110,7 +110,7 @@ async def _ask(address: str, credentials: Credentials, question: ClientToServer)
 
 
 def dashboard_url(http: str, credentials: Credentials) -> str:
-    """The dashboard's URL for a browser here, with a code that logs in once; empty if HTTP is out of reach."""
+    """The dashboard's URL for a browser here, with a code that logs in once; empty if HTTP cannot be reached."""
     try:
         status, code = post(http, "codes", credentials, ANSWER_S)
         return f"{http_url(http)}#{code[:200].decode('ascii')}" if status == 200 else ""

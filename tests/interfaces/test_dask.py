@@ -121,13 +121,13 @@ def test_data_frames() -> None:
 
 
 def test_only_outputs_are_kept_and_data_are_sent_once(client: Client) -> None:
-    from rain.interfaces.dask import _Place
+    from rain.interfaces.dask import _GraphSession
 
     array = np.arange(100_000.0)
     shared = delayed(array)
     parts = [delayed(np.sum)(shared[n::4]) for n in range(4)]
     assert delayed(sum)(parts).compute() == array.sum()
-    session = _Place.of(client, {})._calls.session  # type: ignore[union-attr]
+    session = _GraphSession.of(client, {})._calls.session  # type: ignore[union-attr]
     kept = [obj for obj in session.objects if obj.is_kept()]
     assert len(kept) <= 1  # of the six results the last one, which is let go with the next message
     assert sum((obj.info.size or 0) > array.nbytes for obj in session.objects if obj.info is not None) <= 1

@@ -19,7 +19,7 @@ JournalOption = Annotated[
     ),
 ]
 DurableOption = Annotated[
-    bool, typer.Option("--durable", help="what the server acknowledged is on the disk, for a loss of power")
+    bool, typer.Option("--durable", help="bring to the disk what the server acknowledges: survives a loss of power")
 ]
 SshOption = Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="for ssh -o; may be repeated")]
 TokenFile = Annotated[str | None, typer.Option("--token-file", metavar="FILE", help="holds the server's token")]

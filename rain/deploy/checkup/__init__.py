@@ -1,4 +1,4 @@
-"""What `rain doctor` looks at on this machine, part by part, and in the end whether a task runs here."""
+"""The checks of `rain doctor`, one module for each part of a machine, and at the end a task that runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Finding", "look"]
 
 
 def look() -> Iterator[Finding]:
-    """Look at this machine, its Python and its servers; each line is given as soon as it is known.
+    """Check this machine, its Python and its servers; yields each finding as soon as it is known.
 
     A cluster of one cpu is started, runs a task, and ends.
     """

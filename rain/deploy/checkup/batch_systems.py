@@ -1,4 +1,4 @@
-"""What stands between this host and places of a batch system: its commands, the way back to here, what a job has."""
+"""Checks of a batch system: its commands, the pool's folder, and what a job of it has and whether it reaches here."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from rain.processes.private_folders import check_private, made_dir
 
 
 def look(engine: str, words: Sequence[str]) -> Iterator[Finding]:
-    """Look at all that a pool on a batch system needs; a short job of it is run.
+    """Check all that a pool on a batch system needs; runs a short job there.
 
     Parameters
     ----------
     engine : str
     words : sequence of str
-        Options of its places, as `parse_places` takes them.
+        Options of the pool's places, as `parse_places` takes them.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def look(engine: str, words: Sequence[str]) -> Iterator[Finding]:
         If there is no such batch system, or an option has no meaning.
     """
     if engine not in BATCH_SYSTEMS:
-        raise RainException(f"{engine!r} is no batch system; these can be looked at: {', '.join(BATCH_SYSTEMS)}")
+        raise RainException(f"{engine!r} is no batch system; rain doctor can check {', '.join(BATCH_SYSTEMS)}")
     asked = parse_places(engine, words, {})
     supply = supply_of(engine, **asked.options)
     commands = list(_commands(engine))
@@ -132,7 +132,7 @@ def _words(job: Job) -> str:
 
 
 class _Listener:
-    """A port of this host, and whether something has come there."""
+    """A port of this host, and whether a connection has reached it."""
 
     def __init__(self, host: str) -> None:
         self._socket = socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET)

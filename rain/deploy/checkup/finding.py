@@ -1,4 +1,4 @@
-"""One line of what `rain doctor` found."""
+"""A finding: one line of what `rain doctor` prints."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Level(enum.Enum):
-    """How well something is."""
+    """How good or bad a finding is."""
 
     OK = "ok"
     WARNING = "warning"
@@ -15,14 +15,17 @@ class Level(enum.Enum):
 
 
 class Finding(NamedTuple):
-    """One line of what was looked at. It never holds a key or token.
+    """One line about one part of a machine. It never holds a key or token.
 
     Attributes
     ----------
-    what, found : str
+    what : str
+        The part that was checked.
+    found : str
+        What was found of it.
     level : Level
     cure : str
-        What to do; empty if it is well, or `found` says it.
+        What to do; empty if nothing is to be done, or if `found` says it.
     """
 
     what: str
@@ -32,10 +35,10 @@ class Finding(NamedTuple):
 
 
 def warning(what: str, found: str, cure: str) -> Finding:
-    """Something that works, but not as well as it could."""
+    """A finding of a part that works, but not as well as it could."""
     return Finding(what, found, Level.WARNING, cure)
 
 
 def failure(what: str, found: str, cure: str) -> Finding:
-    """Something without which Rain, or a part of it, does not work."""
+    """A finding because of which Rain, or a part of it, does not work."""
     return Finding(what, found, Level.FAILURE, cure)

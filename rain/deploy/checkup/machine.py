@@ -1,4 +1,4 @@
-"""The machine: room for objects and scratch files, its clock, and limits that stand in the way."""
+"""Checks of the machine: room for objects and scratch files, the clock, limits of processes, protection of inputs."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from rain.host.shares import scratch_folder
 from rain.processes.memory_folders import store_memory
 
 DISK_BYTES_MIN = GIB
-"""Less free space for scratch files is worth a warning."""
+"""With less free space for scratch files than this there is a warning."""
 FILES_MIN = 1024
-"""Fewer open files than most systems allow."""
+"""With a lower limit of open files or processes than this there is a warning; most systems allow more."""
 CLOCK_S = 2.0
-"""By how much the clock of the file system may differ."""
+"""If the clock of the file system differs by more than this there is a warning."""
 MEMORY_FILES = "/dev/shm"
 
 
 def findings() -> Iterator[Finding]:
-    """What there is, and what stands in the way."""
+    """The findings of all checks of the machine."""
     yield from disk(scratch_folder()[0])
     yield shared_memory(MEMORY_FILES, store_memory())
     yield from limits(*(resource.getrlimit(kind) for kind in (resource.RLIMIT_NOFILE, resource.RLIMIT_NPROC)))
@@ -36,7 +36,7 @@ def findings() -> Iterator[Finding]:
 
 
 def disk(folder: str) -> Iterator[Finding]:
-    """The folder for scratch files: that it can be written, its room, its clock, and that programs run from it."""
+    """Whether the folder for scratch files can be written and programs run from it, its free space and its clock."""
     try:
         with tempfile.NamedTemporaryFile(dir=folder, prefix="rain-doctor-") as file:
             file.write(b"x")
@@ -62,15 +62,16 @@ def disk(folder: str) -> Iterator[Finding]:
         where = "ahead of" if ahead > 0 else "behind"
         yield warning(
             "clock",
-            f"that of {folder} is {abs(ahead):.1f} s {where} this machine's: changes of modules may be missed",
-            "let both hosts keep time (chrony, systemd-timesyncd), or use a local disk",
+            f"that of the file system of {folder} is {abs(ahead):.1f} s {where} this machine's: changes of modules "
+            "may be missed",
+            "synchronize the clocks of both hosts (chrony, systemd-timesyncd), or use a local disk",
         )
     else:
-        yield Finding("clock", "as that of the file system")
+        yield Finding("clock", "agrees with that of the file system")
 
 
 def shared_memory(folder: str, wanted: int) -> Finding:
-    """Room for objects in memory.
+    """Whether there is room for objects in memory.
 
     Parameters
     ----------
@@ -78,13 +79,13 @@ def shared_memory(folder: str, wanted: int) -> Finding:
     wanted : int
         Bytes that objects may take.
     """
-    cure = "give the container more (docker run --shm-size=2g), or mount a tmpfs there; objects are on disk till then"
+    cure = "give the container more (docker run --shm-size=2g), or mount a tmpfs there; until then objects are on disk"
     try:
         usage = shutil.disk_usage(folder)
     except OSError as error:
         return warning("shared memory", f"{folder}: {error.strerror}", cure)
     if not os.access(folder, os.W_OK | os.X_OK):
-        return warning("shared memory", f"{folder} may not be written", cure)
+        return warning("shared memory", f"{folder} cannot be written by you", cure)
     told = f"{folder}: {size_text(usage.free)} of {size_text(usage.total)} free; objects may take {size_text(wanted)}"
     if usage.free < max(FAST_BYTES_MIN, wanted // 8):
         return warning("shared memory", told, cure)
@@ -92,29 +93,35 @@ def shared_memory(folder: str, wanted: int) -> Finding:
 
 
 def limits(files: tuple[int, int], processes: tuple[int, int]) -> Iterator[Finding]:
-    """Limits of this user's processes, soft and hard.
+    """Whether this user may have enough open files and processes.
 
     Parameters
     ----------
     files : tuple of int
+        Soft and hard limit of open files of a process; negative: none.
     processes : tuple of int
+        Soft and hard limit of the user's processes; negative: none.
     """
     soft, hard = files
     if 0 <= hard < FILES_MIN:
         yield warning("open files", f"at most {hard}", "raise the hard limit (ulimit -Hn, /etc/security/limits.conf)")
     else:
-        yield Finding("open files", f"{_limit(soft)}, raised to {_limit(hard)} where it is needed")
+        yield Finding("open files", f"{_limit(soft)}, which Rain raises to {_limit(hard)} where it needs more")
     if 0 <= processes[0] < FILES_MIN:
-        yield warning("processes", f"at most {processes[0]} of this user", "raise ulimit -u: each task has a process")
+        yield warning(
+            "processes",
+            f"at most {processes[0]} of this user",
+            "raise the limit (ulimit -u): each task that runs has a process",
+        )
 
 
 def mappings(data: int, overcommit: int) -> Iterator[Finding]:
-    """What keeps large values from being mapped so that they can be written.
+    """Whether a limit of memory keeps large values from being mapped so that they can be written.
 
     Parameters
     ----------
     data : int
-        Soft RLIMIT_DATA, bytes; negative: none.
+        Soft RLIMIT_DATA in bytes; negative: none.
     overcommit : int
         ``vm.overcommit_memory``.
     """
@@ -139,7 +146,7 @@ def protection(works: bool, is_off: bool, is_root: bool) -> Finding:
         return Finding("inputs", f"compared after each attempt ({USER_NAMESPACES_VARIABLE}=0)")
     return warning(
         "inputs",
-        "compared after each attempt, since users may have no namespaces here: a task that damages one runs again",
+        "compared after each attempt, because users may not make namespaces here: a task that changed one runs again",
         "sysctl kernel.unprivileged_userns_clone=1 (Debian) or kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu)",
     )
 

@@ -1,4 +1,4 @@
-"""The interpreter, Rain as it is installed, and the libraries that it needs or could use."""
+"""Checks of the interpreter, of Rain as it is installed, and of the libraries that it needs or can use."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ import rain
 from rain.deploy.checkup.finding import Finding, failure, warning
 
 EXTRAS = {"arrow": "tables and arrays", "notebook": "the live graph in notebooks", "fast": "a faster event loop"}
-"""Sets of libraries that a user can add, and what for."""
+"""The optional sets of libraries (extras), and what each is for."""
 _REQUIREMENT = re.compile(r"^\s*([\w.-]+)\s*(?:\[[^]]*\])?\s*(?:\(?>=\s*([\w.]+)[^;]*\)?)?\s*(?:;\s*(.*))?$")
 _EXTRA = re.compile(r"""extra\s*==\s*['"]([\w-]+)['"]""")
 
 
 class Need(NamedTuple):
-    """A library that Rain's own metadata name.
+    """A library that Rain's metadata requires.
 
     Attributes
     ----------
     library, at_least, extra : str
-        `extra` is empty for what is always needed.
+        `extra` is empty for a library that is always needed.
     """
 
     library: str
@@ -36,7 +36,7 @@ class Need(NamedTuple):
 
 
 def needs(requirements: Iterable[str]) -> list[Need]:
-    """What requirements of a distribution say.
+    """The needs that the requirements of a distribution express.
 
     Examples
     --------
@@ -52,7 +52,7 @@ def needs(requirements: Iterable[str]) -> list[Need]:
 
 
 def is_older(version: str, bound: str) -> bool:
-    """Whether a version is below a bound, by the numbers that both begin with.
+    """Whether a version is below a bound; only the numbers that both begin with are compared.
 
     Examples
     --------
@@ -70,7 +70,7 @@ def _numbers(version: str) -> list[int]:
 
 
 def library_findings(wanted: Iterable[Need], installed: Mapping[str, str]) -> Iterator[Finding]:
-    """One line for all that is always needed, and one for each extra.
+    """One finding about the libraries that are always needed, and one for each extra.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def library_findings(wanted: Iterable[Need], installed: Mapping[str, str]) -> It
 
 
 def findings() -> Iterator[Finding]:
-    """What this interpreter has."""
+    """The findings of all checks of this interpreter."""
     yield Finding("python", f"{platform.python_implementation()} {platform.python_version()}, {sys.executable}")
     yield _rain()
     try:
@@ -125,7 +125,7 @@ def findings() -> Iterator[Finding]:
 
 
 def _rain() -> Finding:
-    """Which Rain it is, and whether another one would be found from elsewhere."""
+    """Which Rain is imported, and whether the command `rain` on PATH is of the same environment."""
     own = Path(rain.__file__).resolve().parent
     found = f"{rain.__version__}, {own}"
     command = shutil.which("rain")
@@ -142,7 +142,7 @@ def _rain() -> Finding:
 
 
 def _jupyter(installed: Mapping[str, str]) -> Iterator[Finding]:
-    """Whether the live graph can be shown."""
+    """Whether notebooks can show the live graph."""
     if "ipywidgets" not in installed:
         return
     lab = shutil.which("jupyter-lab") or shutil.which("jupyter-notebook")

@@ -1,4 +1,4 @@
-"""Keys, ports and addresses: whether a server can be reached, or started."""
+"""Checks of keys, ports and addresses: whether a server can be reached, or started."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ from rain.processes.private_folders import runtime_dir, tidy
 
 
 def findings() -> Iterator[Finding]:
-    """What stands between this user's clients and servers."""
+    """The findings of all checks of this user's servers and the way to them."""
     try:
         folder = runtime_dir()
     except RainException as error:
         yield failure(
-            "keys", str(error), "remove it, or chmod 700; keys in it that others could read are renewed by `rain start`"
+            "keys",
+            str(error),
+            "remove it, or chmod 700 it; `rain start` makes new keys where other users could read the old ones",
         )
     else:
         yield from keys(folder)
@@ -36,32 +38,33 @@ def findings() -> Iterator[Finding]:
 
 
 def keys(folder: Path) -> Iterator[Finding]:
-    """The servers that connection files tell of.
+    """The servers that have a connection file.
 
     Parameters
     ----------
     folder : Path
+        The user's runtime folder.
     """
     alive = []
     for path in sorted(folder.glob("*.json")):
         try:
             file = read(path)
         except RainException as error:
-            yield failure("keys", str(error), f"chmod 600 {path}, or remove it and start its server anew")
+            yield failure("keys", str(error), f"chmod 600 {path}, or remove it and start its server again")
             continue
         if file.pid and is_alive(file.pid):
             alive.append(file.address)
         else:
             yield warning(
                 "servers",
-                f"that at {file.address} does not run",
-                f"rain start, or rain stop, at that port; else remove {path}",
+                f"that at {file.address} has a connection file, but does not run",
+                f"rain start --listen {file.address} brings it back; if it is not wanted, remove {path}",
             )
     yield Finding("servers", ", ".join(alive) or "none of this user's runs here")
 
 
 def port(number: int) -> Finding:
-    """The port that `rain start` and `Client()` take by default.
+    """Whether the port that `rain start` and `Client()` take by default is free.
 
     Parameters
     ----------
@@ -72,7 +75,7 @@ def port(number: int) -> Finding:
         try:
             probe.bind(("127.0.0.1", number))
         except OSError as error:
-            return Finding("port", f"{number} is in use ({error.strerror}): rain start --port N takes another one")
+            return Finding("port", f"{number} is in use ({error.strerror}): rain start --listen N takes another one")
     return Finding("port", f"{number} is free")
 
 

@@ -1,4 +1,4 @@
-"""Whether a task runs here: a private cluster of one cpu tries."""
+"""The check whether a task runs here, on a private cluster of one cpu."""
 
 from __future__ import annotations
 
@@ -21,5 +21,7 @@ def trial() -> Finding:
     except (RainException, OSError, TimeoutError) as error:
         return failure("a task", f"did not run: {error}", "see the lines above, and the logs that the error names")
     if result != SUM:
-        return failure("a task", f"gave {result} instead of {SUM}", "tell the maintainers, with this whole output")
-    return Finding("a task", f"ran, {duration_text(time.monotonic() - begin)} from nothing to its result")
+        return failure(
+            "a task", f"returned {result} instead of {SUM}", "report it to the maintainers, with these lines"
+        )
+    return Finding("a task", f"ran; cluster, task and result took {duration_text(time.monotonic() - begin)}")
