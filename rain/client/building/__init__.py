@@ -1,1 +1,1 @@
-"""How tasks are built: what the user gives is checked, and made into records."""
+"""Building tasks: inputs, outputs and options that the user gives are checked, and records made of them."""

@@ -1,4 +1,4 @@
-"""Calls one by one: those of a loop, which differ by their arguments only, become one family as they are made."""
+"""Tasks of single calls: those of a loop, which differ by their arguments only, become one family."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class LastTemplate:
-    """The template of the last call of a function: the next one has the same, unless anything of it has changed."""
+    """The template of the last call of a function; the next call has the same one, unless a part of it has changed."""
 
     __slots__ = ("_encode", "_function", "_options", "_outputs", "_payload", "_seed", "_session", "_template")
 
@@ -51,7 +51,7 @@ class LastTemplate:
         options: Options,
         plain: bool = False,
     ) -> Template:
-        """The template of calls with these outputs and options in a session; arguments hold no objects."""
+        """The template of calls with these outputs and options in a session, whose arguments hold no data objects."""
         own = inside(session)
         function = own.mirror.functions.get(payload.digest)
         if (
@@ -80,7 +80,7 @@ def template_of(
     options: Options,
     plain: bool,
 ) -> Template:
-    """What calls of a function share whose arguments hold no objects."""
+    """The template of calls of a function whose arguments hold no data objects."""
     specs = [
         ObjectSpec(ID(0, 0), output.label, output.declared_type, output.data_type.value, output.size_hint)
         for output in outputs
@@ -94,7 +94,7 @@ def template_of(
 
 
 def add_call(session: Session, template: Template, args: bytes, kept: bool = False) -> Any:
-    """The task of a call with these pickled arguments: the next member of the family before it, if it is like those.
+    """The task of a call with these pickled arguments: the next member of the last family, if it has its template.
 
     Parameters
     ----------
@@ -138,14 +138,14 @@ def add_packed(
     remembered: bool = True,
     reuse: Reuse | None = None,
 ) -> Task[Any]:
-    """The task of a call that is unlike others: of its config and the data objects in its arguments.
+    """The task of a call that fits no family: made of its config and the data objects in its arguments.
 
     Parameters
     ----------
     kept : bool
         Whether its outputs are kept as long as there is a handle of them.
     remembered : bool
-        Whether the task knows its function, so that it can be found out whether that was edited since.
+        Whether the task keeps a reference to its function, to tell later whether that was edited.
     reuse : Reuse, optional
         What its result depends on, if that may come from an earlier run; then its outputs are kept as well.
     """

@@ -1,4 +1,4 @@
-"""Inputs, outputs and further parts of a task as users give them: checked, in one form."""
+"""Inputs, outputs and further parts of a task as users give them, checked and brought into one form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many calls of one function at once: a family where they differ by their arguments only."""
+"""Tasks of many calls of one function at once (`map`): a family where calls differ by their arguments only."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Mapped(NamedTuple):
-    """What many calls of a function share.
+    """What the calls of one `map` have in common.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class Mapped(NamedTuple):
     kept : bool
         Whether the outputs are kept from the call on.
     plain : bool
-        As of `PyConfig`.
+        As in `PyConfig`.
     """
 
     session: Session
@@ -56,9 +56,9 @@ Packed = tuple[PyConfig, dict[DataObject, str | None], Reuse | None]
 
 
 def call_all(mapped: Mapped, calls: Iterable[tuple[Any, ...]], kwargs: dict[str, Any]) -> list[Task[Any]]:
-    """A task for each of the calls, which have these positional arguments and all the same keywords.
+    """A task for each call; `calls` are their positional arguments, `kwargs` the keywords that all of them have.
 
-    Arguments are pickled first, each call's by itself; if one cannot be, nothing is made.
+    The arguments of each call are pickled first; if those of one call cannot be, no task is made.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def call_all(mapped: Mapped, calls: Iterable[tuple[Any, ...]], kwargs: dict[str,
 
 
 def _packed(mapped: Mapped, calls: Iterable[tuple[Any, ...]], kwargs: dict[str, Any]) -> list[bytes | Packed]:
-    """The arguments of each call: their pickle, where there is nothing else to say of them."""
+    """The arguments of each call: only their pickle, if they hold no data objects and no code."""
     parameters, session, encode = mapped.parameters, mapped.session, mapped.encode
     packed: list[bytes | Packed] = []
     large: list[DataObject] = []
@@ -106,7 +106,7 @@ def _packed(mapped: Mapped, calls: Iterable[tuple[Any, ...]], kwargs: dict[str, 
 
 
 def _take_back(session: Session, large: list[DataObject]) -> None:
-    """Constants that stand for large arguments of calls that are not made after all."""
+    """Take back constants that were made in the place of large arguments of calls, of which no task is made."""
     mirror = inside(session).mirror
     for record in map(record_of, large):
         mirror.pending.remove(record)
@@ -114,7 +114,7 @@ def _take_back(session: Session, large: list[DataObject]) -> None:
 
 
 def _runs(mapped: Mapped, packed: list[bytes | Packed]) -> list[list[bytes] | Packed]:
-    """The calls in order; those that follow each other and differ by their pickles only, together."""
+    """The calls in order; calls in a row that differ by their pickles only are together."""
     runs: list[list[bytes] | Packed] = []
     alike = not mapped.payload.objects
     results = None if alike else results_for(mapped.session, mapped.options)
@@ -136,7 +136,7 @@ def _runs(mapped: Mapped, packed: list[bytes | Packed]) -> list[list[bytes] | Pa
 def _alike(
     mapped: Mapped, config: PyConfig, objects: dict[DataObject, str | None], reuse: Reuse | None
 ) -> bytes | None:
-    """The pickle of arguments if it says all of them, else None."""
+    """The pickle of a call's arguments if they hold no data objects and no code, else None."""
     if (
         reuse is not None
         or objects

@@ -1,4 +1,4 @@
-"""The part of `Task` that finds its record: a member of a family gets one when it is first needed."""
+"""The part of `Task` that finds its record, which a member of a family gets when it is first needed."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def member_of(session: Session, family: Family, place: int) -> Any:
-    """The task that users hold for a member of a family."""
+    """The `Task` of a member of a family."""
     return cast("type[MemberHandle]", Handle._kinds[TaskRecord])._of(session, family, place)
 
 
 def new_member(session: Session, family: Family, place: int) -> Any:
-    """The task that users hold for a member of a family that nobody has seen yet."""
+    """The `Task` of a member of a family that has neither a record nor a handle."""
     return cast("type[MemberHandle]", Handle._kinds[TaskRecord])._new(session, family, place)
 
 
@@ -38,7 +38,7 @@ class MemberHandle(Handle):
 
     @classmethod
     def _of(cls, session: Session, family: Family, place: int) -> Self:
-        """The handle of a member; the one that there is, if it lives."""
+        """The handle of a member; the existing one, if there is one."""
         before = family.handles.get(place)
         living: Self | None = None if before is None else before()
         if living is not None:
@@ -50,7 +50,7 @@ class MemberHandle(Handle):
 
     @classmethod
     def _new(cls, session: Session, family: Family, place: int) -> Self:
-        """The handle of a member that has none."""
+        """A handle of a member that has none."""
         task = cls.__new__(cls)
         task._session = session
         task._known = task._inputs = task._outputs = task._handles = None
@@ -80,7 +80,7 @@ class MemberHandle(Handle):
 
     @property
     def _columns(self) -> Family | None:
-        """The family that says all of this task; None if it has a record."""
+        """The family whose columns describe this task; None if the task has a record."""
         family = self._family
         if self._known is not None or family is None or self._place in family.taken:
             return None

@@ -34,7 +34,7 @@ _INT_MAX = 1 << 31
 
 
 class Options:
-    """Checked options of a task.
+    """The options of a task, checked.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Options:
     ----------
     given : mapping of str to any
     owner : str
-        For errors, as `of`: what is called with these options, if it has parameters beside them.
+        For errors, as is `of`: the function or class that takes these options, if it has other parameters, too.
     """
 
     __slots__ = ("cache", "given", "name", "rare", "resources", "session", "user")
@@ -97,7 +97,7 @@ class Configured:
 
 
 def merged_options(given: dict[str, Any], owner: str, of: Any = None) -> Options:
-    """Options given at a call of `of` (None: not given), over those of `Task.options`, which come as ``_given``."""
+    """Options given at a call of `of` (None: not given); they replace those of `Task.options`, given as ``_given``."""
     configured = given.pop("_given", None)
     chosen = {name: value for name, value in given.items() if value is not None}
     if configured:
@@ -136,7 +136,7 @@ def _check_cache(cache: Any) -> bool | None:
 
 
 def _plain(value: Any) -> Any:
-    """A number of NumPy as Python's; anything else as it is."""
+    """A NumPy number as a Python number; any other value as it is."""
     return value.item() if hasattr(value, "dtype") and not hasattr(value, "__len__") else value
 
 

@@ -66,7 +66,7 @@ def new_task(
     options: Options,
     function: ID | None,
 ) -> TaskRecord:
-    """The record of a new task. All arguments were checked, except that the objects belong to the session.
+    """The record of a new task. The caller has checked all arguments but that the objects belong to the session.
 
     Raises
     ------

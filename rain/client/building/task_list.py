@@ -1,4 +1,4 @@
-"""`TaskList`: what `map` gives: a list of tasks that are made when they are first looked at."""
+"""`TaskList`, which `map` returns: a list of tasks that are made when the list is first read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class _Unmade:
-    """What stands in the memory of a `TaskList` for each task that is not made yet."""
+    """The placeholder in the memory of a `TaskList` for each task that is not made yet."""
 
     __slots__ = ()
 
@@ -38,12 +38,12 @@ _UNMADE: Any = _Unmade()
 
 
 class TaskList(list["Task[Any]"]):
-    """A list of the members of a family, all in their order.
+    """A list of the members of a family, in order.
 
-    While nobody goes through it or changes it, it holds no tasks, only the family; from then on it is a list like any
-    other. What all of it is needed for, like waiting, needs no tasks. Code in C that looks into a list's memory instead
-    of asking it (`heapq`, extension modules) finds as many `_UNMADE` there, which refuse all use: it fails rather than
-    takes the list for an empty one.
+    Until it is iterated or changed it holds no tasks, only the family; from then on it is a list like any other.
+    Operations on all of it, like waiting, need no tasks. Code in C that reads a list's memory directly (`heapq`,
+    extension modules) finds a placeholder there for each task, any use of which raises an error, rather than an empty
+    list.
     """
 
     __slots__ = ("_family", "_session")
@@ -63,12 +63,12 @@ class TaskList(list["Task[Any]"]):
         return made
 
     def _whole(self) -> tuple[Session, Family] | None:
-        """The family that it stands for; None if it is a list of tasks."""
+        """The family that the list stands for; None if it holds tasks."""
         family = self._family
         return None if family is None else (self._session, family)
 
     def _fill(self) -> list[Task[Any]]:
-        """Become a list of tasks."""
+        """Make the tasks of the family, and hold these."""
         family = self._family
         if family is not None:
             session = self._session
@@ -109,7 +109,7 @@ class TaskList(list["Task[Any]"]):
         return list.__iter__(self._fill())
 
     def __radd__(self, other: list[Any]) -> Any:
-        # Comes before `[…] + this` and `[…] += this` look into this list's memory; what they make of it is theirs.
+        # Called before `[…] + this` and `[…] += this` read this list's memory.
         self._fill()
         return NotImplemented
 
@@ -121,8 +121,7 @@ class TaskList(list["Task[Any]"]):
 
 
 def families_of(session: Session, items: Any) -> list[Family] | None:
-    """The families of which these tasks of a session are all members, each of them once; None if they are anything
-    else."""
+    """The families of which `items` are exactly the members, each once; None if `items` are anything else."""
     if isinstance(items, TaskList):
         whole = items._whole()
         if whole is not None:
@@ -147,7 +146,7 @@ def families_of(session: Session, items: Any) -> list[Family] | None:
 
 
 def values_of(items: Sequence[Any]) -> list[Any] | None:
-    """The values that members of families made; None if some are not here, or are not decoded so simply."""
+    """The values of the outputs of members of families; None if some are not in this process or not simply decoded."""
     values = []
     whole = items._whole() if isinstance(items, TaskList) else None
     if whole is None:

@@ -1,4 +1,4 @@
-"""Members of families: their numbers and specs, parts of a family, and what its columns say of each member alone."""
+"""Families in messages: how their columns become messages about single members, and how they are divided and joined."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def member_spec(spec: TaskSpec, place: int, args: bytes) -> TaskSpec:
     Parameters
     ----------
     spec : TaskSpec
-        Of the first member.
+        Spec of the first member.
     place : int
-        The member's, from 0.
+        Place of the member in the family, from 0.
     args : bytes
-        Its pickled arguments.
+        The member's pickled arguments.
 
     Examples
     --------
@@ -65,7 +65,7 @@ def member_spec(spec: TaskSpec, place: int, args: bytes) -> TaskSpec:
 
 
 def with_args(config: Any, args: bytes) -> Any:
-    """A Python task's config, as it was made or as it came over the wire, with other arguments."""
+    """The config of a Python task (a `PyConfig`, or the list that it is on the wire) with other arguments."""
     if isinstance(config, list):
         return [args, *config[1:]]
     return msgspec.structs.replace(config, args=args)
@@ -83,7 +83,7 @@ def member_outputs(outputs: list[ObjectSpec], place: int) -> list[ObjectSpec]:
 
 
 def is_sound(family: Family | FamilyAssignment) -> bool:
-    """Whether numbers, outputs and config are those of a family."""
+    """Whether the numbers, outputs and config in a message can be those of a family."""
     spec, count = family.spec, len(family.outputs)
     session_id, number = spec.id
     expected = [(session_id, number + 1 + i) for i in range(count)]
@@ -137,7 +137,7 @@ def results(family: FamilyResults) -> list[TaskResult]:
 
 
 def joined(told: list[FamilyResults]) -> list[FamilyResults]:
-    """The same results in as few pieces as there can be, in the order of members: those of neighbours become one.
+    """The same results in as few messages as possible, in the order of members: those of neighbours become one.
 
     Examples
     --------
@@ -184,7 +184,7 @@ def _inline(column: OutputColumn) -> list[Inline]:
 
 
 def updates(family: FamilyUpdate) -> tuple[list[TaskUpdate], list[ObjectUpdate]]:
-    """News of each of the members and of their outputs.
+    """An update of each member and of each of its outputs.
 
     Raises
     ------
@@ -203,7 +203,7 @@ def updates(family: FamilyUpdate) -> tuple[list[TaskUpdate], list[ObjectUpdate]]
 
 
 def task_info(family: FamilyUpdate, place: int) -> TaskInfo | None:
-    """What an update says of the attempt of a member; None if nothing."""
+    """The info of a member's attempt in an update; None if it has none."""
     if family.state is not TaskState.FINISHED:
         return None
     start_time, duration = float_at(family.start_times, place), float_at(family.durations, place)
@@ -211,7 +211,7 @@ def task_info(family: FamilyUpdate, place: int) -> TaskInfo | None:
 
 
 def object_news(column: ObjectColumn, place: int) -> tuple[ObjectInfo, Inline | None]:
-    """What an update says of an output of a member: its info, and its bytes if they came."""
+    """The info of a member's output in an update, and its bytes if they are in it."""
     info = msgspec.structs.replace(column.info, size=count_at(column.sizes, place))
     return info, Inline(column.data[place], count_at(column.checksums, place)) if column.data else None
 
@@ -220,7 +220,7 @@ def object_news(column: ObjectColumn, place: int) -> tuple[ObjectInfo, Inline | 
 
 
 def halves_of(part: Any) -> tuple[Any, Any] | None:
-    """The first and the other half of what is told of consecutive members; None if it is of one."""
+    """A message about consecutive members as two about the first and the other half; None if it is about one member."""
     if isinstance(part, FamilyAssignment):
         return _halves_of_assignment(part)
     if isinstance(part, FamilyResults):
@@ -249,7 +249,7 @@ def _halves_of_results(part: FamilyResults) -> tuple[FamilyResults, FamilyResult
 
 
 def part_of(told: FamilyResults, start: int, stop: int) -> FamilyResults:
-    """The results of some of the members, by their places among those that were told of."""
+    """The results of the members from place `start` to `stop` in `told`."""
     cut = slice(8 * start, 8 * stop)
     return FamilyResults(
         _further(told.first, start * told.stride),

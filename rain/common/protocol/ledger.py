@@ -1,13 +1,14 @@
-"""The ledger of an executor: results that it has not sent yet, in memory that its governor has too.
+"""The ledger of an executor: results that it has not sent yet, in memory that it shares with its governor.
 
 Theory of operation
 -------------------
-Results of short tasks are held for a moment, so that many travel at once. What is held is also written down here,
-before the next task begins: so it is not lost when that one takes the process with it. The governor reads it once, when
-the executor is gone and all that it sent has been read; results that are there and were sent all the same it knows.
+An executor holds results of short tasks for a moment, to send many at once. It writes each held result to its ledger
+before the next task begins, so that the result is not lost if that task kills the process. The governor reads the
+ledger once, when the executor is gone and all that it sent has been read; it ignores results that were sent as well.
 
 A ledger is a word with the number of bytes that follow, then records, each a word with its length and kind, and an
-encoded `TaskResult` or `MemberResult`. The executor is not trusted: what cannot be read ends the reading.
+encoded `TaskResult` or `MemberResult`. The executor is not trusted: reading ends at the first record that cannot be
+read.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ _read_member = msgspec.msgpack.Decoder(MemberResult).decode
 
 
 class Ledger:
-    """The executor's side.
+    """The executor's side of its ledger.
 
     Parameters
     ----------
     memory : memoryview
-        Of bytes, writable.
+        The shared memory: bytes, writable.
     """
 
     __slots__ = ("_end", "_memory", "_size", "_words")
@@ -45,7 +46,7 @@ class Ledger:
         self.clear()
 
     def write(self, record: bytes | memoryview, member: bool) -> bool:
-        """Write an encoded `TaskResult` (or `MemberResult`) down; False if there is no room."""
+        """Write an encoded `TaskResult`, or `MemberResult` if `member`, to the ledger; False if there is no room."""
         size = len(record)
         begin = self._end + _WORD.size
         end = begin + (size + 7 & -8)
@@ -58,7 +59,7 @@ class Ledger:
         return True
 
     def clear(self) -> None:
-        """All of it has been sent."""
+        """Empty the ledger: all of its results have been sent."""
         self._end = _WORD.size
         self._words[0] = 0
 

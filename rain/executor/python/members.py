@@ -1,5 +1,4 @@
-"""Members of families as they wait in an executor: consecutive ones are one record, and one of them is made when it is
-its turn."""
+"""Members of families in an executor: consecutive ones wait as one record; each is made when it is its turn."""
 
 from __future__ import annotations
 
@@ -29,7 +28,7 @@ class Members:
     ----------
     family : ExecutorFamily
     place, stop : int
-        The first of them and the one behind the last, as places in ``family.args``.
+        Places in ``family.args`` of the first of these members and of the one behind the last.
 
     Attributes
     ----------
@@ -45,18 +44,18 @@ class Members:
         self.stop = stop
 
     def take(self) -> Member:
-        """The first of them, which waits no longer."""
+        """Take the first of these members out; it is its turn."""
         place = self.place
         self.place = place + 1
         return Member(self.family, place)
 
     def numbers(self) -> range:
-        """By which the governor knows them."""
+        """The numbers by which the governor knows these members."""
         first = self.family.number
         return range(first + self.place, first + self.stop)
 
     def without(self, numbers: Iterable[int]) -> list[Members]:
-        """What is left without these."""
+        """These members without those that have the given numbers."""
         first, place, left = self.family.number, self.place, []
         for gone in sorted(numbers):
             if gone - first > place:
@@ -69,19 +68,19 @@ class Members:
 
 @final
 class Member:
-    """One member at its turn; it is read like an `ExecutorTask`.
+    """One member whose turn it is; it has the attributes of an `ExecutorTask`.
 
     Attributes
     ----------
     family : ExecutorFamily
     place : int
-        In ``family.args``.
+        Place in ``family.args``.
     number, attempt : int
     args : bytes
-        Its pickled arguments.
+        The pickled arguments.
     inputs : list of ExecutorInput
     function : ExecutorInput or None
-        Given to the first one only.
+        The function; of the first member only.
     """
 
     __slots__ = ("_spec", "args", "attempt", "family", "function", "inputs", "number", "place")
@@ -100,7 +99,7 @@ class Member:
 
     @property
     def id(self) -> ID:
-        """The task's."""
+        """The id of the task."""
         family = self.family
         session_id, number = family.spec.id
         return ID(session_id, number + self.place * (len(family.outputs) + 1))
@@ -117,7 +116,7 @@ class Member:
 
 
 def as_task_result(member: Member, result: MemberResult) -> TaskResult:
-    """What ended plainly but for what it wrote, as an ordinary result."""
+    """The result of a member as one of an ordinary task, which can also say what the task printed."""
     outputs = [
         OutputResult(spec.id, msgspec.structs.replace(info, size=len(data)), Inline(data, checksum))
         for spec, info, data, checksum in zip(member.outputs, result.infos, result.data, result.checksums, strict=True)

@@ -1,5 +1,5 @@
 """The server's records: sessions, clients, governors, tasks, objects.
 
-Records of waiting tasks are what the server's memory is made of, hence slots, shared ids and strings, and
-`Object.consumers`, which is nothing, a task, or a dict of tasks. `rain.server.graph` says how they hang together.
+Most of the server's memory are records of waiting tasks, hence slots, shared ids and strings, and `Object.consumers`,
+which is None, a task, or a dict of tasks. `rain.server.graph` says how records refer to each other.
 """

@@ -1,4 +1,4 @@
-"""The server's record of a governor that died, in whose place another may come that has its objects."""
+"""The server's record of an absence: of a governor that died, and whose successor may still have its objects."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class Absence:
     ----------
     governor_id : str
     until : float
-        Before that its objects are not made again. Monotonic seconds.
+        Until then the governor's objects are not made again. Monotonic seconds.
     forgotten_at : float
-        Then this record goes.
+        When this record is dropped. Monotonic seconds.
     objects : dict of Object to None
-        Those that it held and that were not made again since.
+        The objects that the governor held and that were not made again since.
     infos : dict of Task to TaskInfo or None
-        What was known of the runs that made those that were lost with it.
+        The infos of the tasks that made the objects which were lost with the governor.
     """
 
     __slots__ = ("forgotten_at", "governor_id", "infos", "objects", "until")

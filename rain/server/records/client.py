@@ -1,4 +1,4 @@
-"""The server's records of a client and of its question what running tasks wrote."""
+"""The server's records of a client, and of its request for the output of running tasks."""
 
 from __future__ import annotations
 
@@ -20,10 +20,9 @@ if TYPE_CHECKING:
 class Client:
     """One client's conversation.
 
-    `gathering` holds by session the submit of which pieces are missing (a `rain.server.core.lifecycle.cut.Cut`);
-    `looks` are
-    the numbers of sessions that it looks at without having them; `held_tasks` and `held_objects` are what it is told of
-    when it has caught up, `held_families` what it is told before that.
+    `gathering` holds, by session, the submit of which pieces are missing (a `rain.server.core.lifecycle.cut.Cut`);
+    `looks` are the numbers of sessions that the client looks at without having them. While a client lags behind,
+    `held_tasks` and `held_objects` hold updates until it has caught up, `held_families` those to be sent before them.
     """
 
     __slots__ = ("gathering", "held_families", "held_objects", "held_tasks", "id", "looks", "sessions", "state")
@@ -40,8 +39,8 @@ class Client:
 
 
 class Reading:
-    """A client's question what running tasks have written; `waiting` are the governors that have not answered, and the
-    cancelled attempts at governors that have not ended: (governor id, task's id or None, attempt)."""
+    """A client's request for the output of running tasks; `waiting` holds the governors that have not answered, and
+    cancelled attempts that have not ended: (governor id, task's id or None, attempt)."""
 
     __slots__ = ("client_id", "found", "message", "waiting")
 

@@ -29,17 +29,17 @@ class Object:
     consumers : None, Task, or dict of Task to None
         The unsettled tasks that have it as an input; not recorded for constants, which never become unfinished.
     needs : int
-        How many unsettled and failed tasks have it as an input (those that were forgotten left out).
+        How many unsettled and failed tasks have it as an input, without tasks that were forgotten.
     lineage : int
         How many finished tasks that are kept for lineage have it as an input (not counted for constants that stay).
     location : Inline or LocalFile or None
-        What the server itself has of it: bytes in memory, or its own file of a large constant.
+        Where the server itself has its data: in memory, or in a file of its own for a large constant.
     checksum : int or None
         xxh3-64 of a blob's bytes, wherever they are.
     size : int
         Bytes, 0 while unknown.
     governors : tuple of Governor
-        Those that have a replica: in whose `objects` it is.
+        The governors that have a replica of it, which list it in their `objects`.
     """
 
     __slots__ = (
@@ -81,7 +81,7 @@ class Object:
 
     @property
     def constant(self) -> bool:
-        """Whether its client gave it."""
+        """Whether it is a constant, which a client gave."""
         return self.role is not OUTPUT
 
     @property
@@ -91,13 +91,13 @@ class Object:
 
     @property
     def inline_bytes(self) -> int:
-        """Bytes of it that the server has in memory."""
+        """How many of its bytes the server has in memory."""
         location = self.location
         return len(location.data) if type(location) is Inline else 0
 
     @property
     def safe(self) -> bool:
-        """Whether no governor's loss can take its data."""
+        """Whether its data survive the loss of any governor."""
         return self.location is not None or self.constant
 
     @property

@@ -1,8 +1,8 @@
-"""The server's record of a family: tasks that differ by their arguments only, as one record with a byte for each.
+"""The server's record of a family: tasks that differ by their arguments only, as one record with one byte per task.
 
-A member gets a record of its own, for good, when anything is to be known or said of it alone (`TaskFamily.take`). Until
-then it is ready, or assigned to a governor as its first attempt, or finished; and it has no consumers, no replicas and
-nothing that was noted of it. `rain.server.records.items` is where members are looked up.
+A member gets a record of its own, for good, when it has to be treated alone (`TaskFamily.take`). Until then it is
+ready, or assigned to a governor with its first attempt, or finished; it has no consumers, no replicas and no notes of
+its own. Members are looked up in `rain.server.records.items`.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ OWN, NEW, FREE, DROPPED, DONE, PAST, AT = range(7)
 queued with the policy; its session ended while it was that; it finished, and what is kept of its outputs is here; it
 finished, and nothing of it is here; from `AT` on: it is assigned to the governor of the share with this number."""
 SHARES_MAX = 240
-"""Governors that a family may be assigned to at a time; others get members with records of their own."""
+"""How many governors a family may be assigned to at a time; further ones get members with records of their own."""
 _FREE_BYTE = bytes((FREE,))
 
 
 class Share:
-    """The members of a family that are assigned to one governor: how many, and what they add to its `work`."""
+    """A share: the members of a family that are assigned to one governor, and what they add to its `work`."""
 
     __slots__ = ("count", "governor", "load")
 
@@ -44,33 +44,33 @@ class Share:
 
 
 class TaskFamily:
-    """Some tasks of one submit.
+    """Tasks of one submit that differ by their arguments only.
 
     Attributes
     ----------
     first, stride, count : int
-        Member i of `count` is task ``first + i * stride``; its outputs are the numbers behind it.
+        Member i of `count` is task ``first + i * stride``; its outputs have the numbers that follow.
     spec, outputs : TaskSpec, list of ObjectSpec
-        Of the first member, without arguments.
+        Specs of the first member and its outputs, without arguments.
     args : list of bytes
-        Empty of members that have a record of their own, or have finished.
+        The pickled arguments of each member; empty for members that have a record of their own, or have finished.
     kept : tuple of int
-        Which outputs its client keeps, by place.
+        The places of the outputs that the client keeps.
     inputs : tuple of Object
         Constants; each member counts as a user of them until it has finished.
     order : int
-        As of `Task`, of the first member.
+        `Task.order` of the first member.
     states : bytearray
-        Of each member what it is: `OWN` and so on.
+        The state of each member: `OWN` and so on.
     waiting, made : int
-        Members without a record of their own that have not finished, and that have.
+        How many members without a record of their own have not finished, and how many have.
     shares : list of Share or None
     data : list of list of bytes
-        Of each output that is kept the bytes of all members, as far as there are any; of others an empty list.
+        For each output that is kept the bytes that members made, as far as there are any; for others an empty list.
     checksums : list of bytearray
-        Of these outputs columns of numbers (`rain.common.protocol.columns`).
+        For each output the checksums of these bytes, as a column (`rain.common.protocol.columns`).
     infos : list of ObjectInfo or None
-        What these outputs have in common, once there is one.
+        For each output the info that all members' outputs have in common, once there is one.
     """
 
     __slots__ = (
@@ -135,7 +135,7 @@ class TaskFamily:
 
     @property
     def priority(self) -> int:
-        """The user's."""
+        """The priority that the user gave."""
         return 0 if self.spec.options is None else self.spec.options.priority
 
     @property
@@ -145,30 +145,30 @@ class TaskFamily:
 
     @property
     def last(self) -> int:
-        """The greatest of all its numbers."""
+        """The greatest number of its tasks and objects."""
         return self.first + self.count * self.stride - 1
 
     def number(self, place: int) -> int:
-        """Of a member's task."""
+        """The number of a member's task."""
         return self.first + place * self.stride
 
     def member_id(self, place: int) -> ID:
-        """Of a member's task."""
+        """The id of a member's task."""
         return ID(self.id[0], self.first + place * self.stride)
 
     def begin(self, environment: int, order: int) -> None:
-        """Its submit is taken: members are ready."""
+        """The submit was accepted: members are ready."""
         self.spec.environment = environment
         self.order += order
         self.states = self.states.replace(bytes((NEW,)), _FREE_BYTE)
 
     def run(self, start: int, stop: int) -> int:
-        """Where the run ends of members in the same state as the one at `start`; `stop` at most."""
+        """The end of the run of members that begins at `start` and in which all have the same state; at most `stop`."""
         part = self.states[start:stop]
         return stop - len(part.lstrip(part[:1]))
 
     def runs(self, state: int) -> list[Members]:
-        """The runs of members in a state."""
+        """The runs of consecutive members that are in a state."""
         found = []
         states, start = self.states, 0
         while (start := states.find(state, start)) >= 0:
@@ -180,7 +180,7 @@ class TaskFamily:
     # -- assignments ----------------------------------------------------------------------------
 
     def share_of(self, governor: Governor) -> int:
-        """The number of a governor's share, a new one if need be; -1 if there are too many."""
+        """The number of a governor's share, which is made if there is none; -1 if there are too many shares."""
         slot = governor.shares.get(self, -1)
         if slot >= 0:
             return slot
@@ -197,7 +197,7 @@ class TaskFamily:
         return slot
 
     def leave(self, governor: Governor, count: int) -> int:
-        """Members are not in a governor's share any more; returns what they added to its `work`."""
+        """Take `count` members out of a governor's share; returns what they added to its `work`."""
         slot = governor.shares[self]
         share = self.shares[slot]
         assert share is not None
@@ -221,8 +221,8 @@ class TaskFamily:
     # -- records of their own -------------------------------------------------------------------
 
     def take(self, place: int) -> Task:
-        """The record of a member that has not finished, which it keeps from now on. Its session gets it from
-        `rain.server.records.items`."""
+        """Give a member that has not finished a record of its own, for good. Called by `rain.server.records.items`,
+        which enters the record into the session."""
         state = self.states[place]
         session = self.session
         spec = member_spec(self.spec, place, self.args[place])
@@ -259,7 +259,7 @@ class TaskFamily:
         return task
 
     def take_made(self, place: int) -> list[Object]:
-        """Records of what is kept of a finished member's outputs, which they keep from now on."""
+        """Give the outputs of a finished member that are kept records of their own, for good."""
         found = []
         specs = member_outputs(self.outputs, place)
         for at in self.kept:
@@ -280,7 +280,7 @@ class TaskFamily:
         return found
 
     def keep_data(self, at: int, start: int, data: list[bytes], checksums: bytes, info: ObjectInfo) -> None:
-        """What members from `start` on made as their output number `at`."""
+        """Enter the bytes that members from `start` on made as their output number `at`."""
         column, stop = self.data[at], start + len(data)
         if not column:
             column.extend([b""] * self.count)
@@ -294,7 +294,7 @@ class TaskFamily:
 
 
 class Members:
-    """Consecutive members of a family, from `start` on, without `stop`."""
+    """Consecutive members of a family in a scheduling policy's queue, from place `start` to before `stop`."""
 
     __slots__ = ("family", "start", "stop")
 
@@ -304,8 +304,8 @@ class Members:
         self.stop = stop
 
     def head(self) -> Task | int | None:
-        """The first that is ready: its record if it has one of its own, else its place; None: there is none. What
-        comes before it is left out from now on."""
+        """The first member that is ready: its record if it has one of its own, else its place; None if there is none.
+        Members before it are left out from now on."""
         family = self.family
         states, stop = family.states, self.stop
         free = states.find(FREE, self.start, stop)

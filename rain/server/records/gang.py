@@ -17,14 +17,14 @@ class Gang:
     Attributes
     ----------
     id : ID
-        Of the task.
+        Id of the task.
     attempt : int
     members : list of Governor
-        All but the first.
+        The governors of the gang but the first.
     ready : dict of Governor to Node
         Members whose companion is up.
     sent : bool
-        Whether the first governor has the task.
+        Whether the task was sent to the first governor.
     """
 
     __slots__ = ("attempt", "id", "members", "ready", "sent")

@@ -1,4 +1,4 @@
-"""The server's record of a governor: what it has, what is assigned to it, and what it is estimated to hold."""
+"""The server's record of a governor: its resources, the tasks that are assigned to it, and its objects."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from rain.server.records.task import Task
 
 SHARES_MAX = 1024
-"""Shapes whose share of a governor is remembered."""
+"""How many shapes of resource requests a governor's record remembers its shares of."""
 
 
 def replica_state(replica: ReplicaState | LocalFile) -> ReplicaState:
-    """The state of what a governor has of an object."""
+    """The state of a governor's replica of an object."""
     return replica if isinstance(replica, ReplicaState) else HELD
 
 
@@ -38,49 +38,49 @@ class Governor:
     Attributes
     ----------
     host : str
-        What its host calls itself; empty: not known.
+        Name of its host; empty: not known.
     total, demand : dict of str to int
-        Units that it has, and that tasks of `Placement.DEMAND` or in `stopping` ask for (more than it has: work
-        ahead).
+        Units that it has, and units that tasks of `Placement.DEMAND` or in `stopping` ask for, which are more than it
+        has when it is given work ahead.
     cpus : float
-        At least 1, to measure work by.
+        Its cpus, at least 1: work is divided by them.
     work, follow_work : int
         Estimated microseconds of one cpu that its tasks of `Placement.DEMAND` and of `Placement.FOLLOWER` take.
     assigned : dict of Task to None
-        In the order of assignment; without members of families that have no record of their own.
+        Tasks assigned to it, in the order of assignment; without members of families that have no record of their own.
     shares : dict of TaskFamily to int
-        Families of which such members are assigned here, and the number of their share.
+        Families of which such members are assigned to it, and the number of their share.
     members : int
-        How many these members are.
+        How many such members are assigned to it.
     given : int
-        How many tasks it was ever assigned.
+        How many tasks were ever assigned to it.
     stopping : dict of (ID, int) to (ResourceRequest, Placement, int)
-        Attempts that were told to end and have not yet; they use their resources until then.
+        Attempts that it was told to end and that have not ended; they use their resources until then.
     hosting : dict of (ID, int) to (Gang, ResourceRequest, int)
-        Attempts on several governors of which this one is a member, with their load here.
+        Attempts of gangs of which this governor is a member but not the first, with their load on it.
     objects : dict of Object to (ReplicaState or LocalFile)
     dropping : dict of ID to int
-        Drops that it has not confirmed.
+        How many drops of each object it has not confirmed.
     sessions : dict of int to Session
-        Sessions opened there.
+        Sessions that are open at it.
     state : GovernorState
     pool : int
         Number of the pool that it belongs to; 0: none.
     leaving : Leaving or None
-        Of one that leaves on purpose.
+        Its departure, if it leaves on purpose.
     arriving : bool
-        It has not told yet all that it has from governors that died; until then it gets no work.
+        Whether it has still to tell which objects it took over from governors that died; until then it gets no work.
     store : str
-        Name of what it keeps objects in; empty: not told.
+        Name of its store; empty: not told.
     before : list of str
-        The stores of governors that died, which it has taken over.
+        Names of the stores that it took over from governors that died.
     returns_s : float
-        If it dies, its host starts another one in its place within that time; 0: not as far as is known.
+        If it dies, its host starts a successor within that time; 0: none is known to be started.
     versions : dict of str to str
-        Of the libraries installed there; empty until it has told them.
+        Versions of the libraries that are installed there; empty until it has told them.
     drops, cancels, ends, resends : list
-        What it is sent at the end of the turn: objects to drop, attempts to end, sessions to end, objects whose
-        places changed while tasks there wait for them.
+        To be sent to it at the end of the turn: objects to drop, attempts to end, sessions to end, objects whose
+        replicas changed while tasks there wait for them.
     """
 
     __slots__ = (
@@ -159,21 +159,21 @@ class Governor:
 
     @property
     def takes_work(self) -> bool:
-        """Whether tasks may be given to it."""
+        """Whether tasks may be assigned to it."""
         return self.leaving is None and not self.arriving
 
     @property
     def count(self) -> int:
-        """How many tasks are assigned here."""
+        """How many tasks are assigned to it."""
         return len(self.assigned) + self.members
 
     def can_hold(self, request: ResourceRequest) -> bool:
-        """Whether it could run such a task if it were empty."""
+        """Whether it could run a task with this request if it were idle."""
         total = self.total
         return all(units <= total.get(name, -1) for name, units in request.needs)
 
     def holds(self, request: ResourceRequest) -> bool:
-        """As `can_hold`, remembered."""
+        """As `can_hold`; the answer is remembered."""
         return self._share(request) >= 0.0
 
     def load_of(self, request: ResourceRequest, us: int) -> int:

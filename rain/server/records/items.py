@@ -1,5 +1,8 @@
-"""The tasks and objects of a session by their numbers. Members of families are looked up as all others: one that has no
-record of its own gets it then. Who goes over many without looking at each one reads `own`, and `Families.records`."""
+"""The tasks and objects of a session by number, among them members of families.
+
+Looking up a member that has no record of its own gives it one. Code that goes over many tasks without needing each
+record reads `own` and `Families.records` instead.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +20,16 @@ T = TypeVar("T")
 
 
 class Families:
-    """Tasks and objects, those of families among them.
+    """The tasks and objects of a session or a submit, among them members of families.
 
     Attributes
     ----------
     firsts : list of int
         Numbers of the first members, in order.
     records : list of TaskFamily
-        In the same order; without those of which no member is left that has no record of its own.
+        The families, in the same order; without those whose members all have records of their own, or are released.
     waiting : int
-        Members that have not finished and have no record of their own.
+        How many members have not finished and have no record of their own.
     tasks, objects : Tasks, Objects
     """
 
@@ -40,7 +43,7 @@ class Families:
         self.objects = Objects(objects, self)
 
     def add(self, family: TaskFamily) -> None:
-        """Take a family in."""
+        """Add a family."""
         if not family.waiting:
             return
         place = bisect_right(self.firsts, family.first)
@@ -49,8 +52,8 @@ class Families:
         self.waiting += family.waiting
 
     def find(self, number: int) -> tuple[TaskFamily, int, int] | None:
-        """The family that a number belongs to, the member's place, and which of its numbers it is: 0 that of the task,
-        1 that of the first output."""
+        """The family that a number belongs to, the member's place, and which of the member's numbers it is: 0 is that
+        of its task, 1 that of its first output."""
         at = bisect_right(self.firsts, number) - 1
         if at < 0:
             return None
@@ -59,7 +62,7 @@ class Families:
         return (family, place, which) if place < family.count else None
 
     def take(self, family: TaskFamily, place: int) -> Task:
-        """The record of a member that has not finished."""
+        """Give a member that has not finished a record of its own; returns it."""
         task = family.take(place)
         self.waiting -= 1
         self.tasks.own[task.id[1]] = task
@@ -70,21 +73,21 @@ class Families:
         return task
 
     def take_made(self, family: TaskFamily, place: int) -> None:
-        """Make the records of what a finished member left."""
+        """Give the outputs of a finished member records of their own."""
         objects = self.objects.own
         for obj in family.take_made(place):
             objects[obj.id[1]] = obj
         self._look_after(family)
 
     def take_free(self) -> None:
-        """Make the records of all that are ready."""
+        """Give all members that are ready records of their own."""
         for family in list(self.records):
             for members in family.runs(FREE):
                 for place in range(members.start, members.stop):
                     self.take(family, place)
 
     def ended(self, family: TaskFamily, count: int, made: bool) -> None:
-        """Members have finished; `made`: there is something of them."""
+        """Count `count` members as finished; `made`: the family holds bytes of their outputs."""
         family.waiting -= count
         self.waiting -= count
         if made:
@@ -98,13 +101,13 @@ class Families:
                 del self.firsts[at], self.records[at]
 
     def clear(self) -> None:
-        """Let go of everything."""
+        """Drop all records."""
         self.firsts, self.records, self.waiting = [], [], 0
         self.tasks, self.objects = Tasks({}, self), Objects({}, self)
 
 
 class _Items(Generic[T]):
-    """Records by number; `own` are those that there are."""
+    """Records by number; `own` are those that exist, without members of families that have none."""
 
     __slots__ = ("_families", "own")
 
@@ -135,7 +138,7 @@ class _Items(Generic[T]):
         return self.own.values()
 
     def update(self, records: Mapping[int, T]) -> None:
-        """Take records in."""
+        """Add records."""
         self.own.update(records)
 
     def _take_all(self) -> None:

@@ -1,4 +1,4 @@
-"""What the server notes of a governor that leaves on purpose: why, and what of its data still has to go elsewhere."""
+"""The server's record of a governor's departure: why it leaves, and which of its objects still have to be copied."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ class Leaving:
     ----------
     reason : str
     patient : bool
-        Whether it waits for a place for what only it holds, also while there is none.
+        Whether the governor waits, while no other governor can take the objects that only it holds.
     left : dict of Object to None
-        Perhaps only it holds these, and they are needed: to be copied, in this order.
+        Needed objects that perhaps only it holds: to be copied, in this order.
     under_way : dict of Object to Governor
-        Those that are being copied, and where to.
+        The objects that are being copied, and the governors that get them.
     paused : dict of Object to (float, int)
-        Those of which a copy failed: when it is tried again, and how often it was.
+        The objects of which a copy failed: when it is tried again, and how often it was tried.
     """
 
     __slots__ = ("left", "patient", "paused", "reason", "under_way")

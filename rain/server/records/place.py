@@ -1,4 +1,4 @@
-"""A kind of place that a pool may bring: what the governor there would have."""
+"""The server's record of an offer: what a governor in a place of a client's pool would have."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from rain.server.records.resources import ResourceRequest, to_units
 
 
 class Place:
-    """What a client's pool offers.
+    """One kind of place that a client's pool offers.
 
     Attributes
     ----------
@@ -24,9 +24,9 @@ class Place:
 
     @property
     def brings(self) -> tuple[dict[str, int], bool]:
-        """All that matters to tasks."""
+        """The properties of the place that decide which tasks fit there."""
         return self.total, self.offer.places > 0
 
     def can_hold(self, request: ResourceRequest) -> bool:
-        """Whether a governor there could run such a task if it were empty."""
+        """Whether a governor there could run a task with this request if it were idle."""
         return self.offer.places > 0 and all(units <= self.total.get(name, -1) for name, units in request.needs)

@@ -1,4 +1,4 @@
-"""What tasks ask of governors, in whole units, and what they are estimated to take."""
+"""Resource requests of tasks, in whole units, and estimates of how long tasks take."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ if TYPE_CHECKING:
 UNITS = 1_000_000
 """Resources are counted in whole units of a millionth, so that sums of fractions come back to zero."""
 AMOUNT_MAX = 1e18
-"""Largest amount of a resource."""
+"""The largest amount of a resource that a task may ask for."""
 UNKNOWN_DURATION_US = 50_000
-"""Estimate for a function that has not run yet."""
+"""Estimate for code that has not run yet, in microseconds."""
 OVERHEAD_US = 100
-"""What a task costs a cpu beside its own code."""
+"""How long a task occupies a cpu beside running its own code, in microseconds."""
 
 
 def to_units(amount: float) -> int:
-    """A resource's amount in whole units; what is asked for is never rounded to nothing."""
+    """The amount of a resource in whole units; an amount that is not 0 is never rounded to 0."""
     return max(1, round(min(amount, AMOUNT_MAX) * UNITS)) if amount > 0 else 0
 
 
 class ResourceRequest:
-    """What tasks of one session ask of a governor; equal requests share one record.
+    """What tasks of one session ask a governor for; equal requests share one record.
 
     Attributes
     ----------
     resources : dict of str to float
-        As declared, shared by all specs.
+        The amounts as declared; shared by all specs.
     needs : tuple of (str, int)
-        Names and units; an executor type of governors' configurations is a name with 0 units.
+        Names of resources and units; an executor type that governors' configurations define is a name with 0 units.
     executor : str or None
-        That type.
+        The executor type.
     estimates : dict of Any to DurationEstimate
-        What tasks took that ask for this, by the code that they run.
+        Estimates of tasks with this request, by the code that they run.
     session : Session
     version : int
-        The `Graph.version` at which a governor was here that could hold it.
+        The last `Graph.version` at which some governor could hold the request.
     """
 
     __slots__ = ("cpus", "estimates", "executor", "needs", "resources", "session", "version")
@@ -57,29 +57,29 @@ class ResourceRequest:
 
 
 class DurationEstimate:
-    """What tasks that run the same code with the same resources have cost so far, and how many of them are left.
+    """How long tasks took that run the same code with the same resources, and how many of them are left.
 
     Parameters
     ----------
     known : DurationEstimate or None
-        What the same code took with other resources: it stands for the first measurement.
+        The estimate of the same code with other resources, which stands for the first measurement.
 
     Attributes
     ----------
     us : int
-        Microseconds.
+        The estimate, in microseconds.
     least_us, most_us : int
-        Of all that were measured with these resources; 0 if none was.
+        The shortest and longest task that was measured with these resources; 0 if none was.
     measured : int
-        How many these are.
+        How many tasks were measured with these resources.
     count : int
-        How many the average is of: also one that is known of tasks of the same code with other resources.
+        Of how many measurements `us` is the average; one of them may be `known`.
     transfer_us : int
-        Microseconds that the transfer of their inputs took.
+        Microseconds that the transfer of the tasks' inputs took.
     queued, assigned : int
-        How many are ready and have no governor, and how many have one.
+        How many tasks are ready and have no governor, and how many have one.
     nodes : int
-        On how many governors each of them runs at once.
+        On how many governors each task runs at once.
     """
 
     __slots__ = ("assigned", "count", "least_us", "measured", "most_us", "nodes", "queued", "transfer_us", "us")
@@ -94,7 +94,7 @@ class DurationEstimate:
         self.assigned = 0
 
     def add_all(self, seconds: Sequence[float]) -> None:
-        """Take measurements of tasks that waited for no transfer."""
+        """Add measurements of tasks that waited for no transfer."""
         if len(seconds) < 8:
             for one in seconds:
                 self.add(one)
@@ -110,7 +110,7 @@ class DurationEstimate:
         self.transfer_us -= self.transfer_us * min(count, 8) // 8
 
     def add(self, seconds: float, transfer: float | None = None) -> None:
-        """Take a measurement."""
+        """Add the measurement of one task."""
         measured = int(min(max(seconds, 0.0), 1e6) * 1e6) + OVERHEAD_US
         self.count += 1
         self.measured += 1

@@ -31,45 +31,45 @@ class Session:
     Attributes
     ----------
     families : Families
-        All tasks and objects, by number; those that were released are not in it.
+        All tasks and objects, by number, without those that were released.
     released : bytearray
-        Per number 0, or what became of the item (`RELEASED_TASK`, `RELEASED_OBJECT`).
+        For each number 0, or what was released under it (`RELEASED_TASK`, `RELEASED_OBJECT`).
     counts : dict of int to int
         Number of tasks per ``id(state)``, released ones included.
     not_run : int
-        Those of its failed tasks that failed because one that they need did.
+        How many of its failed tasks failed because a task that they need did.
     estimates : dict of Any to DurationEstimate
-        By the code that tasks run: the newest record, whatever they ask for; others begin with what it knows.
+        By the code that tasks run, the newest estimate with any resource request; new estimates begin with it.
     governors : dict of str to Governor
-        Those that were sent `OpenSession` and not yet answered `SessionEnded`.
+        The governors that were sent `OpenSession` and have not answered `SessionEnded`.
     outputs : dict of int to TaskOutput
-        What tasks' last attempts wrote, oldest first, at most `rain.server.core.reporting.output.OUTPUTS_BYTES_MAX`.
+        What tasks' last attempts printed, oldest first, at most `rain.server.core.reporting.output.OUTPUTS_BYTES_MAX`.
     history : deque of (Task, int)
-        Of a persistent session: finished tasks that are only kept to be shown, oldest first, with about their bytes
-        (`history_bytes` in all).
+        Of a persistent session, the finished tasks whose records are kept for views only, oldest first, each with
+        about its bytes (`history_bytes` in all).
     orphans : set of int
-        Objects that are still there while the record of the task that made them has left the history.
+        Objects that still exist although the record of the task that made them has left the history.
     call_sites : dict of (str, str) to (str, str)
-        Where tasks were made in the client's code; equal ones are one.
+        Call sites of tasks; equal ones are shared.
     made : dict of int to (str, str)
-        Of a persistent session: the call site of each task.
+        Of a persistent session, the call site of each task.
     progress : dict of int to TaskProgress
-        The last that running tasks have said.
+        The last progress that each running task has reported.
     earlier : dict of int to list of Attempt
-        Per task its attempts that ended badly and were followed by others, the last `ATTEMPTS_TOLD_MAX`.
+        For each task its attempts that failed and were followed by others, the last `ATTEMPTS_TOLD_MAX`.
     crashes, failures, misses : dict of int to int
-        Per task its crashed and its failed attempts; per object how often it could not be fetched.
+        For each task how many attempts crashed, and how many failed; for each object how often fetching it failed.
     state : SessionState
     close_requests : list of (str, int)
         Requests (client, number) to close it, which are answered when it is closed.
     end_reason : str
-        Why it ended by itself; empty if it did not.
+        Why it ended without being closed by its client; empty if it did not.
     waits_until : float or None
-        Of one that is not persistent and has lost its client: when it ends unless another one attaches to it.
+        Of a session that is not persistent and has lost its client: when it ends unless a client attaches to it.
     stuck_since : float or None
-        Since when nothing of it can run.
+        Since when none of its tasks can run.
     stalled : str
-        What its client was notified of that; empty: nothing.
+        What its client was told of that; empty: nothing.
     """
 
     __slots__ = (
@@ -157,11 +157,11 @@ class Session:
 
     @property
     def over(self) -> bool:
-        """Whether nothing of it runs any more."""
+        """Whether none of its tasks runs any more."""
         return self.state is not OPEN and self.state is not DETACHED
 
     def release(self, number: int, what: int) -> None:
-        """Leave a byte behind for a record that is no longer kept."""
+        """Note that the record of a number is no longer kept, and whether it was a task's or an object's."""
         released = self.released
         if number >= len(released):
             released.extend(bytes(max(number + 1, self.last_number + 1) - len(released)))
@@ -175,7 +175,7 @@ class Session:
         self.released[number : last + 1 : stride] = bytes((what,)) * count
 
     def released_as(self, number: int) -> int:
-        """What was released under a number; 0 for nothing."""
+        """Whether a task or an object was released under a number; 0 for neither."""
         return self.released[number] if 0 <= number < len(self.released) else 0
 
     def __repr__(self) -> str:

@@ -25,25 +25,25 @@ class Task:
     inputs : tuple of Object
         Distinct inputs, the function last.
     pending : int
-        How many of them are not finished (meaningful while unsettled).
+        How many inputs are not finished (meaningful while the task is unsettled).
     rank : int
-        Length of the longest chain of tasks that starts here, in its submit.
+        Length of the longest chain of tasks of its submit that starts with it.
     order : int
-        Counts tasks as they were submitted.
+        Its place in the order in which tasks were submitted.
     attempt : int
         Number of the present or last assignment, 0 before the first.
     began_at : float
-        When it was last told to be running, in the server's monotonic seconds.
+        When its governor last reported that it runs, in the server's monotonic seconds.
     load : int
         What it adds to its governor's `work` (microseconds of one cpu).
     governor : Governor or None
-        Where it is assigned.
+        The governor that it is assigned to.
     placement : Placement
-        Where it is on its way to a governor.
+        How far it is on its way to a governor.
     retention : Retention
-        What this record is kept for.
+        Why this record is kept.
     update_due : bool
-        Whether its client is to be notified of it at the end of the turn.
+        Whether its client gets an update of it at the end of the turn.
     """
 
     __slots__ = (
@@ -100,13 +100,13 @@ class Task:
 
     @property
     def unsettled(self) -> bool:
-        """Whether it still moves by itself."""
+        """Whether it has neither finished nor failed nor been cancelled."""
         state = self.state
         return state is WAITING or state is READY or state is RUNNING
 
     @property
     def runs_once(self) -> bool:
-        """Whether its user forbade a second run."""
+        """Whether the user forbade a second run (``rerun="never"``)."""
         return runs_once(self.spec)
 
     @property

@@ -1,1 +1,1 @@
-"""Families at the client: many equal calls as columns, whose members become records when somebody looks at them."""
+"""Families at the client: calls that differ by their arguments only, as columns; members become records when needed."""

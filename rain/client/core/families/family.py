@@ -1,7 +1,7 @@
 """One family: calls that differ by their pickled arguments only, as columns.
 
-Member i is task `first + i * stride`, its outputs are the `stride - 1` numbers behind it. A member that is looked at by
-itself gets a record and is *taken out*: from then on the record says all of it, and the columns say nothing.
+Member i is task `first + i * stride`, its outputs have the `stride - 1` numbers that follow. A member that has to be
+treated alone gets a record and is *taken out*: from then on only the record describes it, and the columns do not count.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ _FINISHED = _CODES[TaskState.FINISHED]
 
 
 class Template:
-    """What the members of a family share.
+    """What the members of a family have in common.
 
     Attributes
     ----------
     config : PyConfig
-        Without arguments.
+        The config, without arguments.
     outputs : list of ObjectSpec
-        Their ids mean nothing.
+        Specs of the outputs, whose ids do not count.
     source : Source or None
     reuse : callable or None
         Where results may come from an earlier run: makes the `Reuse` of each member.
@@ -70,7 +70,7 @@ class Template:
         self.reuse = reuse
 
     def spec(self, session_id: int, number: int, args: bytes) -> TaskSpec:
-        """The spec of a member; nothing that can be changed is shared."""
+        """The spec of a member, which shares no mutable value with others."""
         outputs = [ID(session_id, number + 1 + place) for place in range(len(self.outputs))]
         config = msgspec.structs.replace(self.config, args=args)
         return TaskSpec(
@@ -89,7 +89,7 @@ class Template:
 
 
 class Alone:
-    """News of one member that came by itself."""
+    """The updates of one member that were not part of an update of several members."""
 
     __slots__ = ("obj", "task")
 
@@ -108,18 +108,18 @@ class Family:
     args : list of bytes
         Pickled arguments of each member.
     made, origin
-        As of `TaskRecord`, of all members.
+        As in `TaskRecord`, for all members.
     kept : bytearray
-        Of each member whether its outputs are kept (1).
+        For each member 1 if its outputs are kept, else 0.
     submitted : bool
     taken : dict of int to TaskRecord
         The members that have records, by place.
     left : int
-        How many of the others are not settled.
+        How many of the other members are not settled.
     handles : dict of int to weakref
         The handles of members, by place.
     listed : bool
-        Whether a `TaskList` stands for all members, so that they count as held.
+        Whether a `TaskList` stands for all members, so that all count as having a handle.
     gates : list of Gate or None
     """
 
@@ -158,12 +158,12 @@ class Family:
 
     @property
     def end(self) -> int:
-        """The first number behind it."""
+        """The first number behind those of the family."""
         return self.first + len(self.args) * self.stride
 
     @property
     def is_new(self) -> bool:
-        """Whether all can be said of all members at once: none has a record or was sent, and each has one output."""
+        """Whether all members are in the same state: none has a record, none was submitted, and each has one output."""
         return self.stride == 2 and not self.submitted and not self.taken
 
     @property
@@ -180,13 +180,13 @@ class Family:
         return _STATES[self._states[place]] if self.submitted else None
 
     def append(self, args: bytes) -> int:
-        """Take in one more call; gives its place. Only before it is submitted."""
+        """Add one more call; returns its place. Only before the family is submitted."""
         self.args.append(args)
         self.kept.append(0)
         return len(self.args) - 1
 
     def keep(self, place: int) -> None:
-        """Keep the outputs of a member; before it is submitted."""
+        """Keep the outputs of a member. Only before the family is submitted."""
         record = self.taken.get(place)
         if record is None:
             self.kept[place] = 1
@@ -195,15 +195,15 @@ class Family:
                 output.kept = True
 
     def keep_held(self) -> None:
-        """Keep the outputs of the members that have handles; before it is submitted."""
+        """Keep the outputs of the members that have handles. Only before the family is submitted."""
         for place, handle in list(self.handles.items()):
             if handle() is not None:
                 self.keep(place)
 
-    # -- submit and news ------------------------------------------------------------------------
+    # -- submit and updates ---------------------------------------------------------------------
 
     def submitting(self) -> None:
-        """It is being sent to the server; no member was taken out."""
+        """Take note that the family is being sent to the server; no member was taken out."""
         count = len(self.args)
         self.submitted = True
         self.left = count
@@ -211,9 +211,9 @@ class Family:
         self._told = [None] * count
 
     def fold(self, start: int, update: FamilyUpdate) -> int:
-        """Take in what is told of members from `start` on; gives how many have settled by that.
+        """Take an update of members from `start` on; returns how many have settled by it.
 
-        Members that were taken out are the caller's business.
+        The caller updates members that were taken out.
         """
         end = start + update.count
         taken = sum(place in self.taken for place in range(start, end)) if self.taken else 0
@@ -230,11 +230,11 @@ class Family:
         return settled
 
     def has_finished(self, start: int, count: int) -> bool:
-        """Whether a member among these that was not taken out is finished."""
+        """Whether one of `count` members from `start` on is finished and was not taken out."""
         return self._states.find(_FINISHED, start, start + count) >= 0
 
     def fold_task(self, place: int, update: TaskUpdate) -> bool | None:
-        """Take in news of a member without a record: whether it has settled by that; None if it needs a record."""
+        """Take an update of a member without a record; returns whether it has settled, None if it needs a record."""
         code = _CODES[update.state]
         was = self._states[place]
         if was == _FINISHED or update.error is not None or update.state in (TaskState.FAILED, TaskState.CANCELLED):
@@ -249,7 +249,7 @@ class Family:
         return True
 
     def fold_object(self, place: int, update: ObjectUpdate) -> bool:
-        """Take in news of the only output of a member without a record; whether that was possible."""
+        """Take an update of the only output of a member without a record; returns whether that was possible."""
         if self.stride != 2 or update.state is DataObjectState.FAILED:
             return False
         self._alone(place).obj = update
@@ -273,11 +273,11 @@ class Family:
         return (self.first + place * self.stride - update.first.id) // self.stride
 
     def keep_all(self) -> None:
-        """Keep the outputs of all members; before it is submitted, and while no member has a record."""
+        """Keep the outputs of all members. Only before the family is submitted, and while no member has a record."""
         self.kept = bytearray(b"\1") * len(self.args)
 
     def let_go(self, place: int) -> None:
-        """The outputs of a member are kept no longer."""
+        """Stop keeping the outputs of a member."""
         self.kept[place] = 0
         update = self._told[place] if self.submitted else None
         if isinstance(update, Alone):
@@ -290,7 +290,7 @@ class Family:
                     column.data[at] = b""
 
     def data_of(self, place: int) -> tuple[str | None, bytes] | None:
-        """The content type and bytes of the only output of a member, if they are here."""
+        """The content type and bytes of the only output of a member, if this process has them."""
         record = self.taken.get(place)
         if record is not None:
             return _data_in(record)
@@ -311,7 +311,7 @@ class Family:
     # -- members as records ---------------------------------------------------------------------
 
     def take(self, place: int) -> TaskRecord:
-        """The record of a member, which is taken out if it is not yet; to be called by `RecordTable` only."""
+        """The record of a member, which is taken out if it was not before. Called by `RecordTable` only."""
         record = self.taken.get(place)
         if record is None:
             record = self.taken[place] = self._made_record(place)
@@ -377,7 +377,7 @@ def _tell_alone(record: TaskRecord, told: Alone) -> None:
 
 
 def _data_in(record: TaskRecord) -> tuple[str | None, bytes] | None:
-    """The content type and bytes of the only output of a member with a record, if they are here."""
+    """The content type and bytes of the only output of a member with a record, if this process has them."""
     if len(record.outputs) != 1 or type(record.outputs[0].location) is not Inline:
         return None
     (output,) = record.outputs

@@ -1,4 +1,4 @@
-"""The records of a session by number: a dict in which members of families appear when somebody looks at them."""
+"""The records of a session by number: a dict that makes the records of members of families when they are looked up."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from rain.client.core.records import Record, TaskRecord
 class RecordTable(dict[int, Record]):
     """Records by number, in the order of numbers where families are among them.
 
-    Whoever looks a number up gets a record; whoever goes through all of them makes records of all members.
+    Looking up a number makes the record of that member; iteration makes the records of all members.
 
     Attributes
     ----------
     families : list of Family
-        Those of which not all members have records, by number.
+        The families of which not all members have records, by number.
     lock : context manager
-        Held while a member becomes a record: users look at records in any thread.
+        Held while the record of a member is made: user code looks records up in any thread.
     """
 
     __slots__ = ("_mixed", "_over", "_starts", "families", "lock")
@@ -35,13 +35,13 @@ class RecordTable(dict[int, Record]):
         self._mixed = False  # whether members were added behind records of larger numbers
 
     def add(self, family: Family) -> None:
-        """Take in a family."""
+        """Add a family."""
         at = bisect_right(self._starts, family.first)
         self._starts.insert(at, family.first)
         self.families.insert(at, family)
 
     def forget(self, family: Family) -> None:
-        """All members of a family have records. It may stay among the others a while, and says nothing there."""
+        """Take note that all members of a family have records. It may stay in `families` a while, without effect."""
         self._over += 1
         if 2 * self._over > len(self.families):
             self._over = 0
@@ -69,7 +69,7 @@ class RecordTable(dict[int, Record]):
             return record
 
     def untaken(self, number: int) -> tuple[Family, int] | None:
-        """The member that this task is, or that makes this object, if it has no record, and was submitted."""
+        """The family and place of the member with this task or object, if it has no record and was submitted."""
         if not self._starts or dict.__contains__(self, number):
             return None
         family = self.family_of(number)
@@ -78,7 +78,7 @@ class RecordTable(dict[int, Record]):
         return family, (number - family.first) // family.stride
 
     def take_all(self, family: Family) -> list[TaskRecord]:
-        """The records of all members; what was a family is then none."""
+        """The records of all members of a family, which is then a family no longer."""
         records = [self.take(family, place) for place in range(family.count)]
         self.forget(family)
         return records
@@ -90,7 +90,7 @@ class RecordTable(dict[int, Record]):
         return [record for _, record in sorted(dict.items(self))] if self._mixed else list(dict.values(self))
 
     def made(self) -> list[Record]:
-        """The records that there are, without those of members at which nobody has looked."""
+        """The records that exist, without those of members that were never looked up."""
         return list(dict.values(self))
 
     # -- a dict ---------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What of a submit travels as families: those that the client has, and equal calls that follow each other."""
+"""The families in the message of a submit: those of the client, and further calls in a row that fit a family."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MEMBER_BYTES = 4
 
 
 class Single:
-    """One call as it travels, with its outputs."""
+    """One call of a submit's message, with its outputs."""
 
     __slots__ = ("kept", "made", "outputs", "spec")
 
@@ -33,7 +33,7 @@ class Single:
 
 
 class Members:
-    """Consecutive members of a family as they travel, and where they were made: one place for all, or one for each."""
+    """Consecutive members of a family of a submit's message, and their call sites: one for all, or one for each."""
 
     __slots__ = ("family", "made")
 
@@ -43,7 +43,7 @@ class Members:
 
 
 def items_of(records: Sequence[Record | Family], bytes_max: int) -> Iterator[Record | Members | Single]:
-    """The records, with those of equal calls that follow each other as members of families.
+    """The records, in which calls in a row that differ by their arguments only are members of families.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def _told(run: list[TaskRecord]) -> Iterator[Record | Members]:
 
 
 def _parts(family: Family, bytes_max: int) -> Iterator[Members | Single]:
-    """A family in pieces of about so many bytes, each of members that are all kept or all not."""
+    """A family in parts of about `bytes_max` bytes, in each of which either all members are kept or none."""
     template, start = family.template, 0
     for kept, equal in groupby(family.kept):
         end = start + sum(1 for _ in equal)
@@ -119,7 +119,7 @@ def _parts(family: Family, bytes_max: int) -> Iterator[Members | Single]:
 
 
 def _continues(run: list[TaskRecord], record: TaskRecord) -> bool:
-    """Whether a task is the next one of a family."""
+    """Whether a task can be the next member of the family that `run` becomes."""
     first = run[0]
     spec, other = record.spec, first.spec
     config, same = spec.config, other.config

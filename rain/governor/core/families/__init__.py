@@ -1,1 +1,1 @@
-"""Families at a governor: consecutive members are one record, out of which a member is taken when it is looked at."""
+"""Families at a governor: consecutive members are one record until a member has to be treated alone."""

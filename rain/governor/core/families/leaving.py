@@ -1,4 +1,4 @@
-"""How members of families leave their range."""
+"""How members leave their range: because they ended, go back to the server, or lost an input."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rain.governor.states import Phase
 
 
 def ranges_of(session: Session) -> list[Range]:
-    """All of a session."""
+    """All ranges of a session."""
     found: dict[Range, None] = {}
     for listed in session.ranges.values():
         found.update(dict.fromkeys(listed))
@@ -18,7 +18,7 @@ def ranges_of(session: Session) -> list[Range]:
 
 
 def left(state: State, owner: Range, count: int) -> None:
-    """Members are not in the range any more."""
+    """Take note that `count` members are not in their range any more."""
     owner.left -= count
     if not owner.left:
         owner.phase = Phase.GONE
@@ -34,7 +34,7 @@ def left(state: State, owner: Range, count: int) -> None:
 
 
 def give_back(state: State, owner: Range) -> list[tuple[ID, int]]:
-    """The members that no executor has leave; their ids and attempts."""
+    """Take all members that no executor has out of a range; returns their ids and attempts."""
     given = [attempt for start, stop in owner.rest for attempt in owner.attempts(start, stop)]
     if owner.phase is Phase.READY:
         owner.group.ready -= len(given)
@@ -45,7 +45,7 @@ def give_back(state: State, owner: Range) -> list[tuple[ID, int]]:
 
 
 def inputs_gone(state: State, obj: Object, reason: str) -> None:
-    """What has not begun and needs the object goes back to the server."""
+    """Give members that need an object, and have not begun, back to the server."""
     for owner in ranges_of(obj.session):
         if owner.rest and obj in owner.inputs:
             state.inputs_missing.append((give_back(state, owner), [obj.id], reason))

@@ -1,4 +1,4 @@
-"""Members of families: how they come, how one becomes a task of its own, how they go back."""
+"""Members of families: how they arrive, how one becomes a task of its own, how they come back from an executor."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rain.governor.states import Phase, Presence
 
 
 def covers_any(session: Session, family: FamilyAssignment) -> bool:
-    """Whether any of its members may be here already."""
+    """Whether the governor may have some of the family's members already."""
     session_id, first = family.spec.id
     stride = len(family.outputs) + 1
     last = first + (len(family.args) - 1) * stride
@@ -30,7 +30,7 @@ def covers_any(session: Session, family: FamilyAssignment) -> bool:
 
 
 def add(state: State, session: Session, family: FamilyAssignment) -> None:
-    """Take members; those that can never run here are answered as failed."""
+    """Take members that the server assigns; those that can never run here are answered as failed."""
     try:
         group = group_of(state, session, family.spec)
     except RainException as error:
@@ -51,7 +51,7 @@ def add(state: State, session: Session, family: FamilyAssignment) -> None:
 
 
 def find(session: Session, id: ID, attempt: int | None = None) -> tuple[Range, int] | None:
-    """The range that a task is in, and its place there."""
+    """The range that a member is in, and its place there."""
     for owner in session.ranges.get(id[1] // BUCKET, ()):
         place = owner.place_of(id[1])
         if place >= 0 and attempt in (None, owner.attempt) and (_in_rest(owner, place) or piece_of(owner, place)):
@@ -64,7 +64,7 @@ def _in_rest(owner: Range, place: int) -> bool:
 
 
 def piece_of(owner: Range, place: int) -> Piece | None:
-    """The piece that a member is in."""
+    """The piece of a range that a member is in."""
     for piece in owner.pieces:
         if piece.start <= place < piece.stop:
             return piece
@@ -75,7 +75,7 @@ def piece_of(owner: Range, place: int) -> Piece | None:
 
 
 def materialise(state: State, owner: Range, place: int) -> Task:
-    """Make a member a task of its own, wherever it is."""
+    """Make a member a task of its own, in the range's rest or in an executor's queue."""
     family, session = owner.assignment, owner.session
     assignment = TaskAssignment(
         member_spec(family.spec, place, family.args[place]),
@@ -112,7 +112,7 @@ def materialise(state: State, owner: Range, place: int) -> Task:
 
 
 def _queued(state: State, piece: Piece, place: int, task: Task) -> None:
-    """A task takes the place of a member in the queue of its executor."""
+    """Put a task into the queue of its executor, in the place of the member that it was."""
     executor = piece.executor
     cut(piece, place + 1)
     one = cut(piece, place) or piece
@@ -137,8 +137,7 @@ def _queued(state: State, piece: Piece, place: int, task: Task) -> None:
 
 
 def cut(piece: Piece, place: int) -> Piece | None:
-    """Divide a piece before one of its members; gives the part that begins with that, None if there is nothing to
-    divide."""
+    """Divide a piece before one of its members; returns the part that begins with it, None if the piece ends before."""
     if not piece.start < place < piece.stop:
         return None
     executor = piece.executor
@@ -154,7 +153,7 @@ def cut(piece: Piece, place: int) -> Piece | None:
 
 
 def find_in(executor: Executor, number: int) -> Task | Piece | None:
-    """What an executor knows by a number: a task, or the piece with that member."""
+    """The task that an executor knows by a number, or the piece with that member."""
     item = executor.queue.get(number)
     if isinstance(item, Task):
         return item
@@ -182,7 +181,7 @@ def head_task(state: State, executor: Executor) -> Task | None:
 
 
 def advance(state: State, piece: Piece, count: int) -> None:
-    """The first members of a piece have ended."""
+    """Take the first `count` members of a piece out of it: they have ended."""
     piece.start += count
     piece.executor.load -= piece.cost * count
     if piece.start == piece.stop:
@@ -192,7 +191,8 @@ def advance(state: State, piece: Piece, count: int) -> None:
 
 
 def come_back(state: State, piece: Piece) -> None:
-    """Members left their executor without having begun: they go where they are wanted, uncharged."""
+    """Take back members that left their executor without having begun: into the rest of their range, or, if an input
+    was lost meanwhile, to the server."""
     owner = piece.range
     del piece.executor.queue[piece.key]
     piece.executor.load -= piece.cost * piece.count
@@ -213,7 +213,7 @@ def come_back(state: State, piece: Piece) -> None:
 
 
 def recalled(state: State, executor: Executor, asked: list[int], given: set[int]) -> None:
-    """An executor has given back what it had not begun; of what it was asked for and did not give, it runs the rest."""
+    """An executor has given back members that it had not begun; those that it was asked for and kept, it runs."""
     for piece in [item for item in executor.queue.values() if isinstance(item, Piece)]:
         numbers = piece.numbers
         back = sorted(given.intersection(numbers)) if given else []

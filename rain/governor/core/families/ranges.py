@@ -2,10 +2,10 @@
 
 Theory of operation
 -------------------
-A member is in its range's `rest` while no executor has it, then in a `Piece` in the queue of an executor. It leaves
-when it has ended, or becomes a `Task` (`rain.governor.core.families.members.materialise`) because something happens to
-it alone. Where only what is common to all tasks is asked, a range is read like a waiting or ready task and a piece like
-a queued one: they have the same attributes.
+A member is in its range's `rest` while no executor has it, then in a `Piece` in the queue of an executor. It leaves its
+range when it has ended, or becomes a `Task` (`rain.governor.core.families.members.materialise`) because it has to be
+treated alone. Code that needs only the attributes which all tasks have reads a range like a waiting or ready task, and
+a piece like a queued one.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ if TYPE_CHECKING:
     from rain.governor.estimates import Estimate
 
 BUCKET = 256
-"""Numbers of tasks in one entry of `Session.ranges`."""
+"""How many numbers of tasks one entry of `Session.ranges` stands for."""
 
 
 @states(phase=PHASES)
 class Range:
-    """Consecutive members of a family.
+    """A range: consecutive members of a family that were assigned together.
 
     Attributes
     ----------
     assignment : FamilyAssignment
     id : ID
-        Of the first member; the number of each other is `stride` more than that of the one before.
+        Id of the first member; the number of each other is `stride` more than that of the one before.
     count : int
     rest : list of (int, int)
-        Members that no executor has, as places from … to, in order and apart from each other.
+        Members that no executor has, as pairs of places (first, behind the last), in order and apart from each other.
     pieces : list of Piece
-        Those that executors have.
+        Members that executors have.
     left : int
-        Members of both.
+        How many members are in the rest and the pieces.
     rank : list of float
-        Of the first of the rest.
+        Rank of the first member of the rest.
     inputs, function, missing, transfers :
-        As of `rain.governor.core.records.Task`; all members have them in common.
+        As in `rain.governor.core.records.Task`; all members have them in common.
     phase : Phase
         `Phase.READY` while there is a rest and all inputs are here, `Phase.QUEUED` while executors have all.
     """
@@ -95,7 +95,7 @@ class Range:
 
     @property
     def ready_count(self) -> int:
-        """How many of the rest there are."""
+        """How many members are in the rest."""
         return sum([stop - start for start, stop in self.rest])
 
     @property
@@ -114,7 +114,7 @@ class Range:
         return ID(session_id, number + place * self.stride)
 
     def attempts(self, start: int, stop: int) -> list[tuple[ID, int]]:
-        """Ids and attempts of members."""
+        """Ids and attempts of the members from place `start` to before `stop`."""
         return [(self.member_id(place), self.attempt) for place in range(start, stop)]
 
     def place_of(self, number: int) -> int:
@@ -128,12 +128,12 @@ class Range:
         return [*rank[:-1], rank[-1] + place] if rank else rank
 
     def buckets(self) -> range:
-        """Under which `Session.ranges` lists it."""
+        """The keys of the entries of `Session.ranges` that list this range."""
         first = self.id[1]
         return range(first // BUCKET, (first + (self.count - 1) * self.stride) // BUCKET + 1)
 
     def take(self, count: int) -> tuple[int, int]:
-        """The first of the rest, at most `count`, which are in it no longer."""
+        """Take the first members out of the rest, at most `count`; returns their places."""
         start, stop = self.rest[0]
         if stop - start > count:
             stop = start + count
@@ -155,7 +155,7 @@ class Range:
         return False
 
     def give(self, start: int, stop: int) -> None:
-        """Members are in the rest again."""
+        """Put members back into the rest."""
         insort(self.rest, (start, stop))
         joined = self.rest[:1]
         for begin, end in self.rest[1:]:
@@ -178,21 +178,21 @@ class Range:
 
 
 class Piece:
-    """Consecutive members of a range in the queue of an executor.
+    """A piece: consecutive members of a range in the queue of an executor.
 
     Attributes
     ----------
     range : Range
     start, stop : int
-        Places of the first that has not ended and of the one behind the last.
+        Places of the first member that has not ended and of the one behind the last.
     key : int
-        In the executor's queue.
+        Key in the executor's queue.
     cost : float
-        Estimated seconds of each.
+        Estimated seconds of each member.
     recalled : bool
-        Whether the executor was asked for it.
+        Whether the executor was asked to give the members back.
     seen_place : int
-        The member that was seen running last, at `seen_at` for the first time; -1 none.
+        Place of the member that was seen running last, at `seen_at` for the first time; -1: none.
     """
 
     __slots__ = ("_offset", "cost", "executor", "key", "range", "recalled", "seen_at", "seen_place", "start", "stop")
@@ -213,20 +213,20 @@ class Piece:
 
     @property
     def count(self) -> int:
-        """How many they are."""
+        """How many members it has."""
         return self.stop - self.start
 
     @property
     def numbers(self) -> range:
-        """By which the executor knows them."""
+        """The numbers by which the executor knows the members."""
         return range(self.start + self._offset, self.stop + self._offset)
 
     def number_of(self, place: int) -> int:
-        """By which the executor knows one of them."""
+        """The number by which the executor knows a member."""
         return place + self._offset
 
     def place_of(self, number: int) -> int:
-        """The place of the member that the executor knows by this number; -1 if it is none of these."""
+        """The place of the member that the executor knows by this number; -1 if there is none in this piece."""
         place = number - self._offset
         return place if self.start <= place < self.stop else -1
 

@@ -1,4 +1,4 @@
-"""How members of families ended: told on in columns, or as tasks of their own where something here asks for them."""
+"""Results of members: passed on to the server in columns, or as those of tasks where the governor needs one alone."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from rain.governor.core.families.ranges import Piece, Range
 from rain.governor.core.records import Executor, State, Task
 
 OVERHEAD_S = 50e-6
-"""What a task costs an executor beside its own code, where that cannot be measured."""
+"""Seconds that a task occupies an executor beside running its own code, where that cannot be measured."""
 
 
 def take(state: State, executor: Executor, told: FamilyResults) -> Iterator[tuple[Task, TaskResult]]:
-    """Take what an executor tells of members; gives those that are, or become, tasks of their own, one by one."""
+    """Take results of members from an executor; returns those of members that are, or become, tasks of their own."""
     session_id, number = told.first
     count = len(told.durations) // 8
     if session_id != executor.session.id:
@@ -43,7 +43,7 @@ def take(state: State, executor: Executor, told: FamilyResults) -> Iterator[tupl
 
 
 def of_member(executor: Executor, result: MemberResult) -> FamilyResults | None:
-    """What an executor that died had not told of a member, as if it had; None if it is not known here."""
+    """The result of a member that an executor had not sent when it died; None if the member is not known here."""
     item = find_in(executor, result.number)
     if item is None:
         return None
@@ -62,7 +62,7 @@ def of_member(executor: Executor, result: MemberResult) -> FamilyResults | None:
 
 
 def _holder(executor: Executor, id: ID, told: FamilyResults) -> tuple[Task | Piece | None, int]:
-    """What an executor's queue has of a member: the piece and its place there, or the task that it has become."""
+    """The piece in an executor's queue that has a member, and its place there; or the task that it has become."""
     for item in executor.queue.values():
         if isinstance(item, Piece):
             owner = item.range
@@ -76,8 +76,8 @@ def _holder(executor: Executor, id: ID, told: FamilyResults) -> tuple[Task | Pie
 
 
 def _piece_ended(state: State, piece: Piece, told: FamilyResults, done: int) -> int:
-    """The first members of a piece have ended, from place `done` of what is told; gives how many, up to one that has to
-    be a task of its own."""
+    """Take results of the first members of a piece, from place `done` of `told`; returns how many were taken before one
+    that has to be a task of its own."""
     owner = piece.range
     count = min(len(told.durations) // 8 - done, piece.count)
     durations = floats_of(told.durations[8 * done : 8 * (done + count)])
@@ -94,8 +94,8 @@ def _piece_ended(state: State, piece: Piece, told: FamilyResults, done: int) -> 
 
 
 def _looked_at(state: State, owner: Range, start: int, count: int, longest: float) -> int:
-    """The first of these members that has to be a task of its own; -1 if none has: a task here waits for an output of
-    it or has one of an earlier attempt, its inputs were fetched, or its executor shall make a preview."""
+    """The first of these members that has to be a task of its own; -1 if none has to. It has to if a task here waits
+    for an output of it or has one of an earlier attempt, if its inputs were fetched, or if a preview is to be made."""
     session, assignment = owner.session, owner.assignment
     if owner.transfers is not None or (assignment.kept and previews.worthwhile(session.tasks_seen, longest)):
         return 0
@@ -113,7 +113,7 @@ def _looked_at(state: State, owner: Range, start: int, count: int, longest: floa
 
 
 def _cost(part: FamilyResults) -> float:
-    """Mean seconds that these cost their executor: what there is between starts is counted too."""
+    """Mean seconds for which each of these members occupied its executor, the time between two starts included."""
     starts, durations = floats_of(part.start_times), floats_of(part.durations)
     count, own = len(starts), sum(durations)
     whole = starts[-1] - starts[0] + durations[-1]
@@ -123,14 +123,14 @@ def _cost(part: FamilyResults) -> float:
 
 
 def _single(state: State, told: FamilyResults, place: int) -> TaskResult:
-    """The result of one, whose outputs are held here from now on."""
+    """The result of one member as that of a task, whose outputs the governor holds from now on."""
     (result,) = results(part_of(told, place, place + 1))
     result.info.governor = state.governor_id
     return result
 
 
 def hold(state: State, task: Task, result: TaskResult) -> None:
-    """Put the outputs of one into the store."""
+    """Put the outputs of a task that was a member into the store."""
     for spec, output in zip(task.assignment.outputs, result.outputs, strict=True):
         if isinstance(output.location, Inline):
             state.out.append(PutInStore(spec, output.location))

@@ -1,7 +1,7 @@
-"""A submit that is being checked: what may be in it, and the records that it will become.
+"""A cut: a submit that is being checked, and the records that will be made of it.
 
-The client has checked already, to give good messages; a peer may be anything, so all of it is checked again here.
-Inputs precede their users, so one pass sees every reference, and a cycle cannot be written down.
+The client has checked the submit already, for good error messages; a server trusts no peer, so it checks all again.
+Inputs precede their users, so that one pass sees every reference, and there can be no cycle.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NUMBERS_MAX = 8 * SESSION_TASKS_MAX
 NAME_CHARS_MAX = 10_000
 RESOURCES_MAX = 64
 REQUESTS_MAX = 10_000
-"""Different requests for resources, and different kinds of code, that a session remembers."""
+"""How many different resource requests, and how many different kinds of code, a session remembers."""
 RETRIES_MAX = 1_000_000
 PRIORITY_MAX = 1 << 30
 BUILTIN = "builtin"
@@ -41,7 +41,7 @@ NO_PARTS: list[Any] = []
 
 
 class Refused(Exception):
-    """Something in a submit may not be; the text says what."""
+    """A submit is not accepted; the text says why."""
 
 
 class Cut:
@@ -52,19 +52,19 @@ class Cut:
     env, modules
         See `Submit`.
     families : Families
-        Its new tasks and objects.
+        The new tasks and objects.
     with_families : bool
         Whether families may stay together; else each member gets a record of its own.
     floor, last : int
-        The greatest number that the session had before, and the greatest of all.
+        The greatest number in the session before this submit, and with it.
     position : int
-        How many tasks it has.
+        How many tasks the submit has so far.
     used : dict of Object to ID
-        Objects of earlier submits that are inputs, and of which task.
+        Objects of earlier submits that are inputs, and a task of which each is.
     strings : dict of str to str
-        Equal strings become one.
+        Strings of the submit; equal ones are shared.
     refusal : str or None
-        Why nothing of it will be taken.
+        Why the submit is refused as a whole.
     """
 
     __slots__ = (
@@ -99,7 +99,7 @@ class Cut:
         return self.families.objects.own
 
     def has_not(self, first: ID, last: int) -> bool:
-        """Whether all of these numbers are new to the session, and may be used."""
+        """Whether the numbers from `first` to `last` may be used: all are new to the session, and in bounds."""
         number, families = first[1], self.families
         if first[0] != self.session.id or number <= self.floor or last > NUMBERS_MAX:
             return False
@@ -119,12 +119,12 @@ class Cut:
 
 
 def check_piece(cut: Cut, message: m.Submit) -> list[Object]:
-    """Take what a piece of a submit brings into its cut; of the last one, the objects that are to be kept.
+    """Add a piece of a submit to its cut; the last piece says which objects are to be kept.
 
     Raises
     ------
     Refused
-        If anything is not sound.
+        If anything in the piece is not acceptable.
     """
     check_objects(cut, message.objects, message.constants)
     done = 0
@@ -172,12 +172,12 @@ def _check_text(text: str | None, what: str, id: ID) -> None:
 
 
 def check_objects(cut: Cut, specs: list[ObjectSpec], constants: list[m.Constant]) -> None:
-    """Take new objects into a cut.
+    """Add new objects to a cut.
 
     Raises
     ------
     Refused
-        If a spec or constant is not sound.
+        If a spec or constant is not acceptable.
     """
     session, objects = cut.session, cut.objects
     for spec in specs:
@@ -244,7 +244,7 @@ def _check_usable(obj: Object, user: ID) -> None:
 
 
 def _check_family(cut: Cut, family: m.Family) -> None:
-    """Take a family into a cut: as one record if that is possible, else each member as a task."""
+    """Add a family to a cut: as one record if that is possible, else each member as a task."""
     spec, outputs, args = family.spec, family.outputs, family.args
     if not is_sound(family):
         raise Refused(f"the family of task {spec.id} is not one: its numbers, outputs or config are wrong")
@@ -281,7 +281,7 @@ def _check_task(cut: Cut, spec: TaskSpec) -> None:
 
 
 def _check_spec(cut: Cut, spec: TaskSpec) -> tuple[tuple[Object, ...], ResourceRequest]:
-    """What a task needs and asks for, if all of it may be."""
+    """The inputs and the resource request of a task, whose spec is checked."""
     session, strings = cut.session, cut.strings
     id = spec.id
     executor, slash, _ = spec.task_type.partition("/")
@@ -365,7 +365,7 @@ def _check_options(id: ID, options: TaskOptions) -> None:
 
 
 def _request(session: Session, spec: TaskSpec, executor: str | None) -> ResourceRequest:
-    """The record that all tasks share which ask for the same."""
+    """The record that all tasks with the same resource request share."""
     resources = spec.resources
     key = (executor, *resources.items())
     request = session.requests.get(key)
@@ -380,14 +380,14 @@ def _request(session: Session, spec: TaskSpec, executor: str | None) -> Resource
                     f"task {spec.id} asks for {amount} {name}; it has to be a number from 0 to {AMOUNT_MAX:g}"
                 )
         if len(session.requests) >= REQUESTS_MAX:
-            session.requests.clear()  # tasks that ask for what is forgotten here have their record still
+            session.requests.clear()  # tasks keep the record that they have
         request = session.requests[key] = ResourceRequest(resources, executor, session)
     spec.resources = request.resources
     return request
 
 
 def _estimate(request: ResourceRequest, spec: TaskSpec) -> DurationEstimate:
-    """The record of what the same code took with the same resources: of a function, a program, a builtin task."""
+    """The estimate for the code of a task (a function, a program, a builtin task) with its resource request."""
     key: Any
     if spec.function is not None:
         key = spec.function[1]
@@ -403,7 +403,7 @@ def _estimate(request: ResourceRequest, spec: TaskSpec) -> DurationEstimate:
     estimate = request.estimates.get(key)
     if estimate is None:
         if len(request.estimates) >= REQUESTS_MAX:
-            request.estimates.clear()  # what waits of these kinds counts no more as demand; thousands of others do
+            request.estimates.clear()  # waiting tasks of these kinds no longer count as demand
         session = request.session
         if len(session.estimates) >= REQUESTS_MAX:
             session.estimates.clear()
@@ -421,14 +421,14 @@ def _kept(cut: Cut, id: ID) -> Object:
 
 
 def can_be_kept(obj: Object) -> bool:
-    """Whether its data exist or are still to be made (what failed can be kept too: the client
-    is notified of the failure then)."""
+    """Whether its data exist or are still to be made. An object that failed can be kept, too: then the client is told
+    of the failure."""
     return obj.state in (OBJ_UNFINISHED, OBJ_FINISHED, OBJ_FAILED)
 
 
 def _check_whole(cut: Cut) -> None:
     for obj, user in cut.used.items():
-        # Between the pieces of a submit other things happen.
+        # Objects may have been dropped since the first piece of the submit was checked.
         if cut.session.objects.get(obj.id[1]) is not obj:
             raise Refused(f"task {user} has object {obj.title} as an input, which is gone")
         _check_usable(obj, user)

@@ -1,7 +1,7 @@
-"""Members of families that have no records of their own: what governors say of them is taken by the run.
+"""Results of members of families that have no records of their own: taken for many consecutive members at once.
 
-Whatever does not fit the columns (another attempt than the first, a member with a record, another content type than the
-others) is left to `attempts`, one by one.
+A result that does not fit the columns (of another attempt than the first, of a member with a record, with another
+content type than the others) is left to `attempts`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from rain.server.states import FINISHED, READY
 
 
 def ended(state: State, governor: Governor, families: list[FamilyResults]) -> list[TaskResult]:
-    """Take results of members by the run; returns those that have to be taken one by one."""
+    """Take results of runs of members; returns those that have to be taken one by one."""
     left: list[TaskResult] = []
     rest = joined(families)[::-1]
     while rest:
@@ -71,7 +71,7 @@ def _ended(state: State, session: Session, governor: Governor, told: FamilyResul
 
 
 def _fits(family: TaskFamily, told: FamilyResults, count: int) -> bool:
-    """Whether results are of this family, and what they brought can stand in its columns."""
+    """Whether results are of this family, and their outputs fit its columns."""
     columns = told.outputs
     if told.stride != family.stride or len(columns) != len(family.outputs):
         return False
@@ -86,7 +86,7 @@ def _fits(family: TaskFamily, told: FamilyResults, count: int) -> bool:
 
 
 def _commit(state: State, family: TaskFamily, governor: Governor, start: int, told: FamilyResults) -> None:
-    """The first attempts of members that are assigned to a governor were good."""
+    """Finish members that are assigned to a governor, by the results of their first attempts."""
     session, first, stride = family.session, told.first[1], family.stride
     count = len(told.durations) // 8
     stop = start + count
@@ -121,7 +121,7 @@ def _commit(state: State, family: TaskFamily, governor: Governor, start: int, to
 
 
 def given_back(state: State, governor: Governor, attempts: list[tuple[ID, int]]) -> list[tuple[ID, int]]:
-    """Members that will not be started where they are assigned are ready again; returns all other attempts."""
+    """Make members ready again that their governor gave back unstarted; returns the attempts of all other tasks."""
     if not governor.shares:
         return attempts
     left = []
@@ -144,7 +144,7 @@ def given_back(state: State, governor: Governor, attempts: list[tuple[ID, int]])
 
 
 def _runs(family: TaskFamily, places: list[int]) -> list[Members]:
-    """Places as runs, each place once."""
+    """Places as runs of consecutive ones, each place once."""
     found: list[Members] = []
     for place in sorted(set(places)):
         if found and found[-1].stop == place:
