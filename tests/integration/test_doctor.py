@@ -74,7 +74,7 @@ def test_what_is_not_well_has_its_cause(slurm: SlurmStandIn) -> None:
 @pytest.mark.parametrize(
     ("words", "status", "text"),
     [
-        ("cloud", 1, "'cloud' is no batch system; these can be looked at: slurm, pbs, sge"),
+        ("cloud", 1, "'cloud' is no batch system; rain doctor can check slurm, pbs, sge"),
         ("slurm --nodes 4", 1, "have no option 'nodes'"),
         ("--nodes 4", 1, "'--nodes' is no batch system"),
     ],
