@@ -35,12 +35,12 @@ KEYS = "connection.json"
 
 
 class ConnectionFile(msgspec.Struct, kw_only=True):
-    """What a connection file says.
+    """The content of a connection file.
 
     Attributes
     ----------
     version : str
-        Of Rain.
+        Version of Rain.
     address, http : str
         ``host:port`` of the server's listeners, as they were bound.
     pid : int
@@ -52,12 +52,12 @@ class ConnectionFile(msgspec.Struct, kw_only=True):
     keys : dict of str to str
         By role, base64.
     certificate, certificate_key : str
-        PEM; empty if the server listens on loopback only.
+        In PEM; empty if the server listens on loopback only.
     fingerprint : str
-        Of the certificate, in hexadecimal digits.
+        Fingerprint of the certificate, in hexadecimal digits.
     logdir : str
     folder : str
-        From which `rain start` was called.
+        The folder in which `rain start` was called.
     journal : str
         The folder of the server's journal if `rain start` started the server; empty: there is none.
     """
@@ -81,7 +81,7 @@ class ConnectionFile(msgspec.Struct, kw_only=True):
 
     @property
     def credentials(self) -> Credentials:
-        """All that the file's user may prove.
+        """The keys in the file, and the certificate of the server.
 
         Raises
         ------
@@ -120,7 +120,7 @@ def describe_server(address: str, credentials: Credentials, **values: Any) -> Co
 
 
 def default_path(address: str) -> Path:
-    """Where the connection file of a server bound to `address` lies."""
+    """The path of the connection file of a server bound to `address`."""
     host, port = parse_address(address)
     name = f"{port}.json" if is_loopback(host) or is_wildcard(host) else f"{host.replace(':', '_')}-{port}.json"
     return runtime_dir() / name
@@ -165,12 +165,12 @@ def write_copy(path: str | os.PathLike[str], target: str | os.PathLike[str]) -> 
 
 
 def write_private(path: Path, data: bytes) -> None:
-    """Write a file that no other user can read, at no time; one that lies there is replaced in one step.
+    """Write a file that no other user can read at any time; a file at that path is replaced in one step.
 
     Raises
     ------
     OSError
-        If it cannot be written; what lies there stays.
+        If it cannot be written; a file at that path stays.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
     try:
@@ -236,7 +236,7 @@ def find(address: str) -> ConnectionFile:
 
 
 def find_with_path(address: str) -> tuple[Path, ConnectionFile]:
-    """As `find`, with where it lies."""
+    """As `find`, with the file's path."""
     host, port = parse_address(address)
     folder = runtime_dir()
     exact = folder / f"{host.replace(':', '_')}-{port}.json"

@@ -1,5 +1,5 @@
-"""What became of a server and its guardian, for clients and commands that find them gone: what died, where the logs
-are, what to do."""
+"""The fate of a server and its guardian, for clients and commands that find them gone: what died, where the logs are,
+and what to do."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from rain.processes import connection_files
 GUARDIAN_LOG = "guardian.log"
 GUARDIAN = "its guardian"
 RECENT_S = 120.0
-"""What a guardian wrote longer ago is not why a connection breaks now."""
+"""Lines that a guardian logged longer ago do not explain why a connection breaks now."""
 _TAIL_BYTES = 16384
 _ENDS_WITHIN_S = 1.0
 _TIME = "%Y-%m-%d %H:%M:%S"
 
 
 def last_words(log_dir: str, about: str = "", recent_s: float = float("inf")) -> str:
-    """The last that the guardian wrote into its log (`about` one process, if given); empty if there is nothing.
+    """The last line that the guardian wrote to its log (about one process, if `about` is given); empty if none.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def last_words(log_dir: str, about: str = "", recent_s: float = float("inf")) ->
     about : str
         How the line begins.
     recent_s : float
-        How long ago it may have been.
+        How many seconds ago it may have been written.
     """
     try:
         with open(os.path.join(log_dir, GUARDIAN_LOG), "rb") as file:
@@ -63,7 +63,7 @@ def with_cause(reason: str, look: Callable[[], str]) -> str:
 
 
 def of_guardian(pid: int, log_dir: str) -> str:
-    """What a guardian that has ended said last, and where the logs are."""
+    """The last words of a guardian that has ended, and where the logs are."""
     words = last_words(log_dir)
     if not words.startswith(("ended", "gave up")):
         words = "it ended without a word, so it was killed" + (f"; before, it wrote: {words}" if words else "")
@@ -74,13 +74,14 @@ def of_guardian(pid: int, log_dir: str) -> str:
 
 
 def of_living_guardian(log_dir: str) -> str:
-    """What happened to the server a moment ago; empty if nothing did."""
+    """What a living guardian logged of the server a moment ago; empty if nothing."""
     words = last_words(log_dir, "server", RECENT_S)
     return f"The guardian wrote: {words}. Logs: {log_dir}" if words else ""
 
 
 def of_server(address: str) -> str:
-    """What became of the server at `address`, where its connection file tells; empty if nothing is wrong, or unknown.
+    """What became of the server at `address`, as far as its connection file tells; empty if it runs, or if nothing is
+    known of it.
 
     Parameters
     ----------

@@ -30,24 +30,24 @@ the line ``ready`` to its standard output, through ssh, instead of to ``{ready}`
 
 A process that was ready once and has ``restart`` is started anew when it dies, after pauses that grow while it does not
 stay; one that ``leaves`` is not, if its exit status is 0: then it left on purpose. Listening sockets among its ``keep``
-descriptors stay open meanwhile, so its peers wait instead of being refused. Without what is ``vital`` the others are of
-no use: when that failed a few times in a row, all ends. What is to be ``told`` gets the signal `STAYS_AWAY` before it
-is ended with all else, so that it can tell its peers that it does not come back.
+descriptors stay open meanwhile, so its peers wait instead of being refused. When a ``vital`` process has failed a few
+times in a row, the guardian ends all processes, which are of no use without it. A process that is to be ``told`` gets
+the signal `STAYS_AWAY` before it is ended with all others, so that it can tell its peers that it does not come back.
 
 A process that ends with status 0 may have said, also at ``{folders}``, by which other command `rain` it is to be
-started again (`rain.processes.keeper.start_next`): that is how a server of another version comes. If that one is ready
-within ``trial_s``, it is the command of all else too that is `rain` and is started from then on; if it ends before, or
-is late and is killed, the one before is started again.
+started again (`rain.processes.keeper.start_next`): so a server is replaced by another version. If that one is ready
+within ``trial_s``, its command `rain` is also used for all other processes that are started from then on; if it ends
+before, or is late and is killed, the version before is started again.
 
 What happens is reported as JSON lines at the descriptor `report`: ``{"event": "guarding" | "started" | "ready" |
 "ended" | "over", "name": …, "pid": …, "text": …}``; "guarding" tells which process is the guardian from now on. The
 listener may read it late or never: lines that have no room are left out.
 
-With `preload` and `entry` the first start of what has ``fork`` is a fork instead of an exec: a child imports the
-modules once, forks each process, which calls ``entry(arguments)``, and exits, whereupon they are the guardian's. Two
-interpreters' start-up is saved, and their memory shared.
+With `preload` and `entry` the first start of processes that have ``fork`` is a fork instead of an exec: a child, the
+*nursery*, imports the modules once, forks each process, which calls ``entry(arguments)``, and exits, whereupon they are
+the guardian's children. That saves the start of an interpreter for each, and they share memory.
 
-Nothing is imported here that a few kilobytes of code cannot do without: this process stays as long as the cluster.
+This module imports as little as possible, because the guardian's process stays as long as the cluster.
 """
 
 from __future__ import annotations
@@ -71,12 +71,12 @@ from rain.processes.logs import bound_log
 
 _TIME = "%Y-%m-%d %H:%M:%S"
 _RESTARTS_MAX = 5
-"""Starts in a row of what is vital that may fail before the guardian gives up."""
+"""How many starts in a row of a vital process may fail before the guardian gives up."""
 _PAUSE_MIN_S = 0.05
 _PAUSE_MAX_S = 60.0
 _REMOVE_AGAIN_S = 0.5
 _TAKE_OVER_S = 60.0
-"""After a process died, how long the folders that it left wait for the process that is started for it."""
+"""How long the folders of a process that died wait for the process that is started in its place."""
 _SETTLED_S = 3.0
 """A process that was ready for this long did not fail to start. A server comes back with its sessions, so one that is
 killed every few seconds is worth being started again; one that dies of what it comes back with does so at once."""
@@ -414,7 +414,7 @@ class Guardian:
         process.left_until = time.monotonic() + _TAKE_OVER_S
 
     def _change(self, process: GuardedProcess, wanted: list[str], how: str) -> None:
-        """Start at once the command that a process wanted in its place; or the one before, if that had been tried."""
+        """Start at once the command that a process asked for in its place; or, if that failed, the one before."""
         if process.before:
             process.command, process.before, process.trial_until = process.before, [], None
             _log(
@@ -430,7 +430,7 @@ class Guardian:
         process.left_until = time.monotonic() + _TAKE_OVER_S
 
     def _adopt(self, process: GuardedProcess) -> None:
-        """What came in the place of another is ready."""
+        """A process that was started in the place of another is ready: its command is used from now on."""
         process.before, process.trial_until = [], None
         rain = process.command[len(process.command) - len(self._rain) :]
         for other in self._processes:
@@ -439,12 +439,12 @@ class Guardian:
         _log(f"the {process.name} is {' '.join(process.command)} from now on, and so is all else that is started")
 
     def _in_place(self, command: list[str], rain: list[str]) -> list[str]:
-        """A command with another `rain` at its end, if it has that of this cluster there."""
+        """A command in which `rain` replaces the command `rain` of this cluster, if it ends with that."""
         size = len(self._rain)
         return command[:-size] + rain if size and command[-size:] == self._rain else command
 
     def _end_late(self) -> None:
-        """Kill what came in the place of another and is not ready in time."""
+        """Kill a process that was started in the place of another and is not ready in time."""
         for process in self._processes:
             if process.trial_until is not None and process.trial_until <= time.monotonic() and process.pid:
                 _log(f"what was to come in the place of the {process.name} is not ready after {self._trial_s:g} s")
@@ -463,7 +463,7 @@ class Guardian:
                 continue
 
     def _remove_left(self) -> None:
-        """Remove what dead processes left and none took over; what is in use is looked at again."""
+        """Remove folders of dead processes that no process took over; those that are in use are tried again later."""
         now = time.monotonic()
         for process in self._processes:
             if process.left_until is not None and process.left_until <= now:
@@ -471,7 +471,7 @@ class Guardian:
                 process.left_until = None if done else now + _REMOVE_AGAIN_S
 
     def _kill_orphans(self) -> None:
-        """Kill what a dead process left behind: by now our own children, and theirs."""
+        """Kill the processes that a dead process left behind: by now children of the guardian, and theirs."""
         known = {process.pid for process in self._processes}
         if self._nursery is not None:
             return
@@ -492,8 +492,8 @@ class Guardian:
                 os.close(process.hold)
                 process.hold = None
         signal_all([p.pid for p in self._processes if p.pid and p.told], STAYS_AWAY)
-        # What runs elsewhere, and reads its standard input by now, has been told by its end. What carries that there
-        # must not be ended before it has: srun and qrsh kill at once what they have started.
+        # Processes on other hosts have been told by the end of their standard input. The commands that carry it there
+        # (srun, qrsh) must not be ended before: they kill at once what they have started.
         told = [p.pid for p in self._processes if p.remote and p.was_ready]
         signal_all([p.pid for p in self._processes if p.pid and p.pid not in told], signal.SIGTERM)
         while any(p.pid for p in self._processes) and time.monotonic() < deadline:
@@ -521,7 +521,7 @@ class Guardian:
 
 
 def describe_status(status: int) -> str:
-    """What `os.waitpid` said, in words."""
+    """The status of `os.waitpid` in words."""
     if os.WIFSIGNALED(status):
         return f"killed by {signal_name(os.WTERMSIG(status))}"
     return f"exit status {os.waitstatus_to_exitcode(status)}"

@@ -1,5 +1,5 @@
-"""The keeper, which removes the private folders of a process that is dead: its shared memory above all, which nothing
-else frees.
+"""The keeper, which removes the private folders of a process that died, above all its shared memory, which the kernel
+does not free.
 
 A process names each folder that it makes to its keeper (`rain.processes.scratch`). Below a guardian that is the keeper;
 a daemon that was started alone forks one of its own (`Keeper`). Like the guardian this imports next to nothing before
@@ -18,7 +18,7 @@ from typing import NoReturn
 from rain.host.starting import close_all_but
 
 FOLDERS_ARGUMENT = "{folders}"
-"""In a guarded process's arguments: what `report_folders_to` takes goes there."""
+"""Placeholder in a guarded process's arguments for the argument of `report_folders_to`."""
 _NEXT = "next"
 _REMOVING_S = 20.0
 _PAUSE_S = 0.1
@@ -27,7 +27,7 @@ _guardian = -1
 
 
 class Folders:
-    """The folders that one process named, and those processes that were started anew for it.
+    """The folders that a process, and the processes that were started in its place, have named.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class Folders:
     Attributes
     ----------
     starts : bool
-        Whether another process is started for one that died, by whom the folders are handed on.
+        Whether a process is started in the place of one that died, and gets its folders.
     listen : int
         Descriptor at which names arrive; it is never at its end while `tell`, which the processes inherit, is open.
     tell : int
@@ -52,7 +52,7 @@ class Folders:
         self._next: list[str] = []
 
     def receive(self) -> bool:
-        """Take in what arrived; False when no process can write any more."""
+        """Read the names that arrived; False when no process can write any more."""
         while True:
             try:
                 data = os.read(self.listen, 65536)
@@ -73,7 +73,7 @@ class Folders:
                     self._own.pop(path, None)
 
     def died(self) -> None:
-        """The process is dead; one that is started for it may take over what it left."""
+        """The process is dead; the one that is started in its place may take over its folders."""
         self.receive()
         self._partial = b""
         self._left |= self._own
@@ -94,32 +94,33 @@ class Folders:
         self._own, self._left = dict.fromkeys(own), dict.fromkeys(left)
 
     def argument(self) -> str:
-        """For the command line of the next process."""
+        """The argument for the command line of the next process."""
         return json.dumps({"tell": self.tell, "left": list(self._left), "starts": self.starts})
 
     def remove(self, within: str = "", heirs: bool = False) -> bool:
-        """Remove what was left and not taken over, also what is needed by something in the folder `within`; with
-        `heirs` not that for which a process may come that a batch system or a user starts. Whether all is gone."""
+        """Remove the folders that were left and not taken over, also those that a file in the folder `within` needs;
+        with `heirs` not those that wait for a process which a batch system or a user may start. Returns whether all are
+        gone."""
         if not self._left:
             return True
         from rain.processes.scratch import remove_left
 
-        # Those inside of others first, which then need not be looked for.
+        # Folders inside of others first.
         for path in sorted(self._left, key=len, reverse=True):
             if remove_left(path, within, heirs):
                 del self._left[path]
         return not self._left
 
     def awaited(self) -> bool:
-        """Whether all that is left is such that another process may come for it."""
+        """Whether each folder that is left waits for another process that may take it over."""
         from rain.processes.scratch import is_awaited
 
         return all(map(is_awaited, self._left))
 
 
 def report_folders_to(argument: str) -> bool:
-    """Below a guardian: tell it of this process's folders, and take over those of the process before; whether the
-    guardian starts another one for a process that died."""
+    """Below a guardian: tell it of this process's folders, and take over those of the process before. Returns whether
+    the guardian starts another process in the place of one that died."""
     from rain.processes import scratch
 
     values = json.loads(argument)
@@ -161,7 +162,7 @@ class Keeper:
         scratch.report_to(folders.tell, [])
 
     def close(self) -> None:
-        """End it."""
+        """End the keeper."""
         from rain.processes import scratch
 
         scratch.report_to(-1, [])
@@ -170,10 +171,10 @@ class Keeper:
 
 
 def _keep(folders: Folders, parent: int) -> NoReturn:
-    """In a fresh child: be the keeper of its parent."""
+    """In a child that was just forked: be the keeper of its parent."""
     status = 1
     try:
-        os.setsid()  # what is typed at its parent's terminal is not meant for it
+        os.setsid()  # signals from its parent's terminal are not meant for it
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
             signal.signal(number, signal.SIG_IGN)
         with open("/proc/self/comm", "w") as comm:
@@ -192,7 +193,7 @@ def _keep(folders: Folders, parent: int) -> NoReturn:
 
 
 def remove_patiently(folders: Folders) -> None:
-    """Remove what a process left that nobody starts again; what another one may take over waits for that."""
+    """Remove the folders of a process that no guardian starts again; those that another one may take over wait."""
     from rain.common.limits import STORE_KEPT_S
 
     now = time.monotonic()
@@ -206,7 +207,7 @@ def remove_patiently(folders: Folders) -> None:
 
 
 def remove_later(folders: Folders) -> None:
-    """Leave to a process of its own, which is a keeper, what another one may take over."""
+    """Fork a keeper for the folders that another process may take over."""
     if os.fork():
         return
     try:

@@ -39,7 +39,7 @@ _LOG_TAIL_LINES = 12
 READY = "{ready}"
 LIFELINE = "{lifeline}"
 UNDER_GUARDIAN = ("--ready-file", READY, "--lifeline", LIFELINE, "--folders", FOLDERS_ARGUMENT)
-"""Arguments of our own programs, with what the guardian puts in."""
+"""Arguments that the guardian fills in."""
 
 
 @dataclass(slots=True)
@@ -50,14 +50,14 @@ class Program:
     ----------
     name : str
     arguments : list of str
-        Behind `command`; `READY` and `LIFELINE` are replaced by the guardian.
+        Arguments behind `command`; the guardian replaces `READY` and `LIFELINE`.
     log : str
-        File for what it writes to standard output and error.
+        File for its standard output and error.
     command : list of str
     restart : bool
         Whether it is started again when it died.
     vital : bool
-        Whether all ends when it cannot be kept running.
+        Whether the guardian ends all processes when this one cannot be kept running.
     leaves : bool
         Whether its exit status 0 means that it has left on purpose, and is not to be started again.
     told : bool
@@ -97,7 +97,7 @@ class _Known:
 
 
 class Launch:
-    """A guardian and what it guards.
+    """A guardian and the processes that it guards.
 
     Parameters
     ----------
@@ -109,13 +109,13 @@ class Launch:
     tied : bool
         Whether the guardian ends with this process.
     log_bytes_max, look_at_logs_s : int, float
-        How long logs may become, and how often that is looked at.
+        How long logs may become, and how often the guardian checks that.
     preload : bool
-        Whether what is Rain itself is forked from one process that imported it once (see `rain.processes.guardian`).
+        Whether servers and governors are forked from a process that imported Rain (see `rain.processes.guardian`).
     rain : sequence of str
-        The command `rain` with which programs are started, in whose place that of another version may come.
+        The command `rain` with which programs are started; that of another version may replace it.
     trial_s : float
-        How long what comes may take to be ready, before the one before is started again.
+        How long another version may take to be ready, before the one before is started again.
 
     Attributes
     ----------
@@ -164,7 +164,7 @@ class Launch:
         if owned:
             keep.add(owned.lock)
         try:
-            # The log takes what is said before the guardian opens it itself: that it cannot be imported, say.
+            # For what is printed before the guardian opens its log itself, for instance that it cannot be imported.
             with open(self._log, "ab", opener=open_log) as log:
                 self._process = subprocess.Popen(
                     [*RAIN, "guardian"],
@@ -215,7 +215,7 @@ class Launch:
         Raises
         ------
         RainException
-            If one cannot start, with the end of its log. Nothing that was started is left then.
+            If a program cannot start, with the end of its log. All that was started is ended then.
         """
         awaited = {program.name for program in self._programs}
         deadline = time.monotonic() + timeout_s
@@ -281,7 +281,7 @@ class Launch:
         return tail_of(next(program.log for program in self._programs if program.name == name))
 
     def _why(self, name: str, status: str) -> str:
-        """One line if the program said one, else the end of its log."""
+        """The program's own line about it, if it printed one, else the end of its log."""
         tail = self._tail(name)
         said = [line for line in tail.splitlines() if line.startswith("rain ") and ": " in line]
         remote = any(program.remote for program in self._programs if program.name == name)
@@ -303,7 +303,7 @@ class Launch:
         return False
 
     def release(self) -> None:
-        """Leave all running and forget it; only where it is not tied."""
+        """Leave all processes running, and forget them. Only if the guardian is not tied to this process."""
         os.close(self._reports)
         self._reports = -1
         # The guardian outlives this process, which will not wait for it.
@@ -371,7 +371,7 @@ def _forks(program: Program) -> bool:
 
 
 def vars_of(program: Program) -> dict[str, Any]:
-    """What the guardian's plan says of `program`."""
+    """The part of the guardian's plan about `program`."""
     return {name: getattr(program, name) for name in Program.__slots__} | {"fork": _forks(program)}
 
 
@@ -388,12 +388,12 @@ def tail_of(path: str) -> str:
 
 
 def last_lines(text: str) -> str:
-    """As many of its last lines as errors show."""
+    """The last lines of a text, as many as errors show."""
     return "\n".join(text.splitlines()[-_LOG_TAIL_LINES:])
 
 
 def stop_guardian(pid: int, started: str, grace_s: float = 20.0) -> bool:
-    """End the guardian `pid` of another process and wait; False if it is not there any more.
+    """End the guardian `pid`, which another process started, and wait; False if it has ended already.
 
     Raises
     ------

@@ -1,7 +1,8 @@
 """Files that processes log to: readable by their user only, and bounded while they are written.
 
 The writing process appends through a descriptor that it inherited, so a log cannot be renamed away from it. Where a
-log has become too long, the guardian copies it to ``NAME.1`` and empties it. Next to nothing is imported, for its sake.
+log has become too long, the guardian copies it to ``NAME.1`` and empties it. It imports this module, which therefore
+imports as little as possible.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ def open_log(path: str, flags: int = os.O_WRONLY) -> int:
 
 
 def bound_log(path: str, bytes_max: int) -> bool:
-    """Should the log `path` be longer than `bytes_max`, move its end of that length to ``path.1``; whether it was.
+    """If the log `path` is longer than `bytes_max`, move its end of that length to ``path.1``; returns whether it was.
 
-    What is written in the instant between the last read and the cut is lost.
+    Lines that are written in the instant between the last read and the cut are lost.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Folders in memory for large objects and constants: how much may lie there, before it goes to disk."""
+"""Folders in memory for large objects and constants, and how many bytes may be in them before others go to disk."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ log = logging.getLogger("rain.processes")
 
 STORE_MEMORY_VARIABLE = "RAIN_STORE_MEMORY"
 _ROOM_SHARE = 0.8
-"""Of a memory file system's free space."""
+"""The share of a memory file system's free space that may be used."""
 
 
 def store_memory(root: str = "/") -> int:
@@ -35,7 +35,7 @@ def chosen_memory(option: str) -> int | None:
     Raises
     ------
     RainException
-        If that is no size.
+        If it is no size.
     """
     for name, text in (("--store-memory", option), (STORE_MEMORY_VARIABLE, os.environ.get(STORE_MEMORY_VARIABLE, ""))):
         if text:
@@ -55,8 +55,8 @@ def fast_folder(
     needed_by: str = "",
     inherited: bool = True,
 ) -> tuple[Scratch | None, int]:
-    """A private folder in the memory file system `memory_files`, and how much may be in it; None where there is no
-    room, or `bytes_max` is 0. `taken` is one that was there before, which is used in any case."""
+    """A private folder in the memory file system `memory_files`, and how many bytes may be in it; None if there is no
+    room, or `bytes_max` is 0. `taken` is an existing folder, which is used in any case."""
     try:
         room = shutil.disk_usage(memory_files).free * _ROOM_SHARE
         if taken is not None:

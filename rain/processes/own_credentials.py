@@ -1,4 +1,4 @@
-"""What a process proves to a server: keys from a token, a connection file, or the environment."""
+"""The credentials of a process: keys from a token, a connection file, or the environment."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def token_in(path: str | os.PathLike[str]) -> str:
     try:
         with open(path, encoding="ascii", errors="replace") as file:
             found = os.fstat(file.fileno())
-            # What a cluster mounts (a Kubernetes Secret) belongs to root, and its mode is the cluster's business.
+            # A file that a cluster mounts (a Kubernetes Secret) belongs to root, and the cluster sets its mode.
             if found.st_uid == os.geteuid() and stat.S_ISREG(found.st_mode) and found.st_mode & 0o077:
                 raise RainException(
                     f"the token file {path} can be read by other users, who could then run code as you: "
@@ -65,7 +65,7 @@ def token_to_come(path: str | os.PathLike[str]) -> str:
     Raises
     ------
     RainException
-        As of `token_in`; or if the file is empty for `TOKEN_COMES_S`.
+        As `token_in`; or if the file is still empty after `TOKEN_COMES_S`.
     """
     deadline = time.monotonic() + TOKEN_COMES_S
     pause_s = 0.01
@@ -83,7 +83,7 @@ def token_to_come(path: str | os.PathLike[str]) -> str:
 def credentials_for(
     address: str, role: str, *, token: str | None = None, connection_file: str | os.PathLike[str] | None = None
 ) -> Credentials:
-    """What to prove to a server.
+    """The credentials for a server.
 
     Parameters
     ----------
@@ -97,8 +97,8 @@ def credentials_for(
     Returns
     -------
     Credentials
-        Those of `token`, `connection_file`, ``RAIN_TOKEN`` or the connection file that the server wrote for this user,
-        whichever is there first.
+        The first that exist of: `token`, `connection_file`, ``RAIN_TOKEN``, the connection file that the server wrote
+        for this user.
 
     Raises
     ------

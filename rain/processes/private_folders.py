@@ -20,7 +20,7 @@ def check_private(path: str, what: str, mode: int) -> None:
     ----------
     path : str
     what : str
-        What lies there, for the error's text.
+        What the path is, for the error's text.
     mode : int
         The permissions that it should have.
 
@@ -28,7 +28,7 @@ def check_private(path: str, what: str, mode: int) -> None:
     ------
     RainException
     OSError
-        If there is nothing.
+        If the path does not exist.
     """
     status = os.lstat(path)
     if stat.S_ISLNK(status.st_mode):
@@ -74,7 +74,7 @@ def here() -> str:
 
 
 def tidy() -> None:
-    """Remove the user's runtime folder if nothing is in it any more; `runtime_dir` makes it again."""
+    """Remove the user's runtime folder if it is empty; `runtime_dir` makes it again."""
     with contextlib.suppress(OSError, RainException):
         os.rmdir(runtime_dir())
 
@@ -95,7 +95,7 @@ def private_logs() -> Scratch:
 
 
 def journal_folder(name: str, durable: bool) -> Path:
-    """Where the journal of the server with the connection file `name` lies, unless its user says otherwise; not made.
+    """The folder for the journal of the server with the connection file `name`, if the user names none; not made here.
 
     In the folder for temporary files; one that is to survive a loss of power in that for the user's state
     (``$XDG_STATE_HOME``, or ``~/.local/state``).
@@ -129,7 +129,7 @@ def made_dir(path: str | os.PathLike[str]) -> Path:
     Raises
     ------
     ResourceError
-        If that is impossible.
+        If it cannot be made.
     """
     made = Path(path).absolute()
     try:

@@ -1,4 +1,4 @@
-"""Private folders that do not outlive their owner by much, however it dies.
+"""Private folders (scratch), which are removed soon after their owner's end, however it dies.
 
 Theory of operation
 -------------------
@@ -50,8 +50,8 @@ CONSTANTS, GOVERNOR, HELD, LOCAL = "rain-constants-", "rain-governor-", "rain-he
 LOGS = "rain-logs-"
 SOCKETS, STORE, UPLOADS = "rain-sockets-", "rain-store-", "uploads-"
 _KINDS_ONCE = (CONSTANTS, GOVERNOR, HELD, LOCAL, LOGS, SOCKETS, STORE, "rain-server-")
-"""What folders of this version and older ones are called that lie beside users' folders."""
-_RANDOM = r"[a-z0-9_]{8}"  # what tempfile.mkdtemp makes up
+"""Names of folders that this version and older ones make beside users' folders."""
+_RANDOM = r"[a-z0-9_]{8}"  # the random part of a name of tempfile.mkdtemp
 _MARK_BYTES_MAX = 4096
 _NAMED_MAX = 20
 _UNMARKED_S = 60.0
@@ -74,13 +74,13 @@ class Scratch:
     ----------
     parent : str
     prefix : str
-        Of the folder's name; tells the kind.
+        Beginning of the folder's name, which tells the kind of folder.
     kept_s : float
-        For how many seconds a folder of this kind stays when its owner was killed (logs, which tell why).
+        For how many seconds a folder of this kind stays after its owner was killed (logs, which tell why).
     needed_by : str
-        What keeps it from being removed as long as it exists, though its owner is dead.
+        Path of a file or folder; as long as that exists this folder is not removed, though its owner is dead.
     inherited : bool
-        Whether a folder of the kind that the process before this one left is emptied and used.
+        Whether to empty and use a folder of this kind that the process before this one left, if there is one.
 
     Attributes
     ----------
@@ -136,7 +136,7 @@ class Scratch:
         _write_mark(self.path, self._lock, os.getpid(), heir_s=seconds)
 
     def touch(self) -> None:
-        """This process is still there."""
+        """Renew the time at which the owner was last there."""
         try:
             os.utime(MARK, dir_fd=self._lock, follow_symlinks=False)
         except OSError as error:
@@ -205,12 +205,12 @@ def _make(parent: str, prefix: str, needed_by: str = "") -> tuple[str, int]:
     return path, lock
 
 
-# -- whose a folder is ----------------------------------------------------------------------------
+# -- the owner of a folder ------------------------------------------------------------------------
 
 
 @cache
 def _machine() -> tuple[str, str]:
-    """Which machine this is, and since when it runs."""
+    """The identity of this machine and of its boot."""
     return f"{os.uname().nodename} {_line('/etc/machine-id')}", _line("/proc/sys/kernel/random/boot_id")
 
 
@@ -238,7 +238,7 @@ def _write_mark(path: str, folder: int, pid: int, needed_by: str = "", heir_s: f
 
 
 def _read_mark(folder: int) -> dict[str, Any] | None:
-    """What the mark says, if there is one that this user wrote."""
+    """The content of a folder's mark, if there is one that this user wrote."""
     try:
         mark = os.open(MARK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
     except OSError:
@@ -256,8 +256,8 @@ def _read_mark(folder: int) -> dict[str, Any] | None:
 
 
 def _is_left(path: str, folder: int, needed_by: str = "", within: str = "") -> bool:
-    """Whether the mark in the folder at `path` proves that Rain made it for this user, and that its owner is dead; and
-    nothing needs it, unless that is `needed_by`, or is in the folder `within`."""
+    """Whether the mark in the folder at `path` proves that Rain made it for this user and that its owner is dead, and
+    whether no file needs it but `needed_by`, or one in the folder `within`."""
     seen = os.fstat(folder)
     mark = _read_mark(folder)
     if mark is None or seen.st_uid != os.geteuid() or stat.S_IMODE(seen.st_mode) & 0o077:
@@ -271,7 +271,7 @@ def _is_left(path: str, folder: int, needed_by: str = "", within: str = "") -> b
             return False
     machine, boot = _machine()
     if mark.get("boot") != boot or not boot:
-        return bool(machine) and mark.get("machine") == machine  # this machine was started anew since
+        return bool(machine) and mark.get("machine") == machine  # this machine was booted since
     pid, started = mark.get("pid"), mark.get("started")
     return isinstance(pid, int) and (not is_alive(pid) or start_time(pid) != started)
 
@@ -311,7 +311,7 @@ def _inherited(parent: str, prefix: str) -> tuple[str, int] | None:
 
 
 def left_folders(parent: str, prefix: str) -> list[str]:
-    """Paths of a kind: those that the process before this one left first, then all others in `parent`."""
+    """Paths of folders of a kind: first those that the process before this one left, then all others in `parent`."""
     try:
         names = sorted(name for name in os.listdir(parent) if re.fullmatch(re.escape(prefix) + _RANDOM, name))
     except OSError:
@@ -321,20 +321,20 @@ def left_folders(parent: str, prefix: str) -> list[str]:
 
 
 def was_left(path: str) -> bool:
-    """Whether the process before this one left it, whose guardian has handed it on."""
+    """Whether the process before this one left the folder, and the guardian has handed it on."""
     return path in _left
 
 
 @contextmanager
 def inherit(path: str) -> Iterator[str | None]:
-    """Hold the folder at `path` against all others, if its owner is dead; else None is given.
+    """Lock the folder at `path` for this process, if its owner is dead; returns None if that is not possible.
 
-    What the caller does not leave there stays as it was; `remove_inherited` removes the rest.
+    The caller takes out what it wants; `remove_inherited` removes the folder with the rest.
     """
     folder = _seize(path)
     tries = _TRIES if folder is None else 0
     while folder is None and tries and _has_died(path):
-        time.sleep(_TRY_AGAIN_S)  # a keeper is looking at it
+        time.sleep(_TRY_AGAIN_S)  # a keeper has it locked
         folder, tries = _seize(path), tries - 1
     try:
         yield None if folder is None else path
@@ -355,7 +355,7 @@ def _has_died(path: str) -> bool:
 
 
 def remove_inherited(path: str) -> None:
-    """Remove what is left of a folder that is held by `inherit`."""
+    """Remove the rest of a folder that `inherit` locked."""
     _remove(path)
     if path in _left:
         _left.remove(path)
@@ -363,7 +363,7 @@ def remove_inherited(path: str) -> None:
 
 
 def is_awaited(path: str) -> bool:
-    """Whether another process may still come for what is in a folder, as its owner wished that has died."""
+    """Whether a folder of a dead owner still waits for another process to take it over, as the owner wished."""
     folder = _seize(path)
     if folder is None:
         return False
@@ -382,15 +382,15 @@ def _is_awaited(path: str, folder: int) -> bool:
 
 
 def clean(parent: str, prefix: str, kept_s: float = 0.0, heirs: bool = True) -> None:
-    """Remove folders of a kind that owners left when they were killed, in `parent` more than `kept_s` seconds ago;
-    with `heirs` not those for which another process may come."""
+    """Remove folders of a kind in `parent` whose owners were killed more than `kept_s` seconds ago; with `heirs` not
+    those that wait for another process."""
     try:
         names = [name for name in os.listdir(parent) if re.fullmatch(re.escape(prefix) + _RANDOM, name)]
     except OSError:
         return
     for path in (os.path.join(parent, name) for name in names):
         if path in _left:
-            continue  # another kind of this process's folders, or the guardian's to remove
+            continue  # of another kind that this process uses, or for the guardian to remove
         folder = _seize(path)
         if folder is None:
             continue
@@ -403,8 +403,8 @@ def clean(parent: str, prefix: str, kept_s: float = 0.0, heirs: bool = True) -> 
 
 
 def remove_left(path: str, within: str = "", heirs: bool = False) -> bool:
-    """Remove one folder if Rain provably made it and no process uses it, nor needs it what is not in the folder
-    `within`; whether it is gone now. With `heirs` it stays while another process may come for it."""
+    """Remove one folder if Rain provably made it, no process uses it, and no file outside of the folder `within` needs
+    it; returns whether it is gone now. With `heirs` it stays while it waits for another process."""
     folder = _seize(path, within=within)
     if folder is not None:
         try:
@@ -416,13 +416,13 @@ def remove_left(path: str, within: str = "", heirs: bool = False) -> bool:
 
 
 def _used_at(path: str) -> float:
-    """When anything directly in the folder changed last."""
+    """When an entry directly in the folder changed last."""
     with os.scandir(path) as entries:
         return max((entry.stat(follow_symlinks=False).st_mtime for entry in entries), default=0.0)
 
 
 def name_others(parents: Iterable[str]) -> None:
-    """Name in the log this user's folders that look like Rain's and are not touched: nothing in them proves it."""
+    """Log the names of this user's folders that look like Rain's but hold no proof of it, and so are not removed."""
     others = []
     for path in (os.path.join(parent, name) for parent in dict.fromkeys(parents) for name in _names(parent)):
         try:
@@ -456,7 +456,7 @@ def _empty(path: str) -> None:
 
 
 def _remove(path: str) -> None:
-    """Remove a folder, its mark last: should this be interrupted, the rest can still be recognized."""
+    """Remove a folder, its mark last, so that the rest is still recognized if this is interrupted."""
     try:
         _empty(path)
     except OSError:

@@ -1,4 +1,4 @@
-"""What running a server and running a governor have in common: a loop until the end is asked for."""
+"""The loop in which a server or a governor runs until it is asked to end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def run_until_asked(serve: Callable[[asyncio.Event], Coroutine[Any, Any, R]]) ->
     """Run ``serve(stop)`` in a loop of its own; `stop` is set on SIGTERM and SIGINT, unless `serve` heeds these itself,
     and `serve` then returns.
 
-    What `serve` raises is raised, and what it returns is returned.
+    Returns what `serve` returns, and raises what it raises.
     """
 
     async def main() -> R:

@@ -1,7 +1,7 @@
-"""Checks of all changes of states in a process, for the tests of Rain: on where `VARIABLE` names a file.
+"""Checks of all changes of states in a process, for the tests of Rain; they are on if `VARIABLE` names a file.
 
-What a table lacks raises an error then (`rain.common.state_tables.watch`), and each arrow that is taken is appended to
-the file, as a line with the names of its table and its two states.
+A change that its table lacks then raises an error (`rain.common.state_tables.watch`), and each arrow that is taken is
+appended to the file, as a line with the names of its table and its two states.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Why a process that was started elsewhere ended before it was ready: one sentence, from the last lines that it wrote.
 
-Shells, Python, ssh and batch systems say what they met in their own words. What users need is which of a few things it
+Shells, Python, ssh and batch systems describe a failure in their own words. Users need to know which of a few causes it
 was, and what to do about it.
 """
 
@@ -86,12 +86,12 @@ _CAUSES: tuple[tuple[str, str], ...] = (
 
 
 def cause_of(lines: str) -> str:
-    """What its last lines mean, as one sentence without a full stop; empty if nothing in them is known.
+    """The cause that a process's last lines point to, as one sentence without a full stop; empty if none is recognized.
 
     Parameters
     ----------
     lines : str
-        What the process wrote last, standard error included.
+        The last lines of the process's output, standard error included.
 
     Examples
     --------

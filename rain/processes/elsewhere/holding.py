@@ -9,12 +9,12 @@ Three processes: the *relay*, which ssh started and which ends with the connecti
 forks, in a session of its own; and the governor, the holder's child. A further ``rain hold NAME``, over another
 connection, finds the holder and becomes its relay; so a connection that was lost is replaced while tasks run.
 
-Until the governor has registered it belongs to the connection: without one for a few seconds the holder ends it. From
-then on it belongs to its server, as every governor does, and ends when that dismisses it, or was lost for a minute. So
-nothing stays on a host whose client is gone, also if the host could not be reached when that happened. The holder says
-what became of the governor to the relay, waits `HELD_END_S` for one if the governor has left and its server is still
-there, and removes the folder, in which the governor's log lies. It also stands where a guardian would: it is the
-subreaper, removes what a killed governor left, and its end ends the governor.
+Until the governor has registered it belongs to the connection: if there is none for a few seconds the holder ends it.
+From then on it belongs to its server, as every governor does, and ends when the server dismisses it, or was lost for a
+minute. So nothing stays on a host whose client is gone, also if the host could not be reached when that happened. The
+holder tells the relay what became of the governor, waits `HELD_END_S` for a relay if the governor has left and its
+server still runs, and removes the folder with the governor's log. It takes the part of a guardian: it is the subreaper,
+removes the folders of a killed governor, and its end ends the governor.
 
 The relay writes lines that begin with `WORD`, then JSON, to standard output (login scripts may write there too), and
 the governor's log to standard error. It reads ``leave`` and ``end`` from standard input.
@@ -55,7 +55,7 @@ _TAIL_BYTES = 4096
 _ALONE_S = 5.0
 """How long a governor that has not registered waits for another connection."""
 _END_S = 8.0
-"""From SIGINT to SIGKILL."""
+"""Seconds from SIGINT to SIGKILL."""
 _LOOK_S = 0.5
 _REMOVING_S = 20.0
 _PROBE_S = 2.0
@@ -70,7 +70,7 @@ def main(words: Sequence[str], entry: str) -> int:
     words : sequence of str
         The name, then the governor's arguments, ``governor`` first, or none.
     entry : str
-        ``module:function`` that is the governor; called with its arguments, it returns the exit status.
+        ``module:function`` that runs the governor; called with its arguments, it returns the exit status.
     """
     if not words or not re.fullmatch(r"[0-9a-f]{8,64}", words[0]):
         sys.stderr.write("rain hold: is run by Rain itself, over ssh\n")
@@ -97,7 +97,7 @@ def main(words: Sequence[str], entry: str) -> int:
 
 
 def _line_of(descriptor: int) -> bytes:
-    """The next line, and not a byte more: what follows are words for the holder."""
+    """The next line, and not a byte more, because words for the holder follow."""
     line = b""
     while not line.endswith(b"\n") and len(line) < _TOKEN_BYTES_MAX:
         more = os.read(descriptor, 1)
@@ -108,7 +108,7 @@ def _line_of(descriptor: int) -> bytes:
 
 
 def _there(descriptor: int) -> bytes | None:
-    """What has come by now, words for the holder; None if that is nothing yet, empty if no more comes."""
+    """The words for the holder that have come by now; None if none have come yet, empty if no more come."""
     return os.read(descriptor, _LINE_BYTES_MAX) if select.select([descriptor], [], [], 0)[0] else None
 
 
@@ -119,7 +119,7 @@ def _say(event: dict[str, Any]) -> int:
 
 
 def _address(folder: str) -> str:
-    """Of the holder's socket; the path of a folder may be longer than addresses may be."""
+    """The address of the holder's socket, by a descriptor: the folder's path may be longer than addresses may be."""
     return f"/proc/self/fd/{os.open(folder, os.O_RDONLY | os.O_DIRECTORY)}/{_SOCKET}"
 
 
@@ -157,7 +157,7 @@ def _connect(folder: str) -> socket.socket:
 
 
 def _start(name: str, governor: Sequence[str], token: bytes, entry: str) -> tuple[str, socket.socket]:
-    """Fork the holder; its folder, and a connection to it."""
+    """Fork the holder; returns its folder, and a connection to it."""
     told, tell = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -172,7 +172,7 @@ def _start(name: str, governor: Sequence[str], token: bytes, entry: str) -> tupl
 
 
 class _Relay:
-    """Between ssh and the holder.
+    """The relay: passes on words between ssh and the holder.
 
     Parameters
     ----------
@@ -209,7 +209,7 @@ class _Relay:
                 _say({"event": "alive"})
 
     def _tell(self, data: bytes) -> bool:
-        """Pass on what the holder says; whether that was the end."""
+        """Pass on what the holder says; returns whether it said that the governor has ended."""
         *lines, self._partial = (self._partial + data).split(b"\n")
         for line in lines:
             event = json.loads(line)
@@ -245,12 +245,12 @@ class _Relay:
 
 
 def _hold(name: str, governor: list[str], token: bytes, entry: str, tell: int) -> NoReturn:
-    """In a fresh child: be the holder."""
+    """In a child that was just forked: be the holder."""
     status = 1
     try:
         os.setsid()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
-            signal.signal(number, lambda *_: None)  # what a host sends to all its processes the governor heeds
+            signal.signal(number, lambda *_: None)  # the governor heeds signals that a host sends to all its processes
         with open("/proc/self/comm", "w") as comm:
             comm.write("rain-holder")
         scratch = Scratch(tempfile.gettempdir(), HELD)
@@ -268,14 +268,14 @@ def _hold(name: str, governor: list[str], token: bytes, entry: str, tell: int) -
 
 
 class _Holder:
-    """Above the governor.
+    """The holder: starts a governor, and ends with it.
 
     Parameters
     ----------
     scratch : Scratch
     name : str
     governor : list of str
-        Its arguments.
+        The governor's arguments.
     token : bytes
     entry : str
     tell : int
@@ -330,7 +330,7 @@ class _Holder:
     # -- until the governor has ended -----------------------------------------------------------
 
     def run(self) -> None:
-        """Hold the governor until it has ended and that was told."""
+        """Hold the governor until it has ended and a relay was told of it."""
         looked_at = time.monotonic()
         while not self._wait(_LOOK_S):
             now = time.monotonic()
@@ -355,7 +355,7 @@ class _Holder:
             self._wait(_LOOK_S)
 
     def _server_is_there(self) -> bool:
-        """Whether anything listens where the server did: without it there is no server to tell."""
+        """Whether a process listens at the server's address; if none does there is no server to be told."""
         for address in self._servers:
             try:
                 socket.create_connection(parse_address(address), _PROBE_S).close()
@@ -365,7 +365,7 @@ class _Holder:
         return False
 
     def _wait(self, timeout_s: float) -> bool:
-        """Take in what happens; whether the governor has ended."""
+        """Wait for events, and handle them; returns whether the governor has ended."""
         folders = self._process.folders
         watched: list[Any] = [self._listener, folders.listen]
         watched += [self._pidfd] if self._pidfd >= 0 else []
@@ -445,7 +445,7 @@ class _Holder:
                 pass
 
     def _reap(self) -> dict[str, Any]:
-        """The governor has ended: what became of it, and nothing of it stays."""
+        """The governor has ended: find out how, and end and remove all that it left."""
         _, status = os.waitpid(self._pid, 0)
         os.close(self._pidfd)
         self._pidfd = -1

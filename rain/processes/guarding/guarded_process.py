@@ -1,4 +1,4 @@
-"""One process of the guardian: what is known of it, and how a fresh child becomes it."""
+"""A process below the guardian: its state, and how a child that was just forked becomes it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TOLD = (
 
 
 class GuardedProcess:
-    """One process that is guarded, as the plan describes it, and what is known of it.
+    """One process that is guarded: its part of the plan, and its state.
 
     Parameters
     ----------
@@ -74,15 +74,15 @@ class GuardedProcess:
 
 
 def become(process: GuardedProcess, ready: int, given: int | None, lifeline: int, entry: Any = None) -> NoReturn:
-    """In a fresh child: be `process`.
+    """In a child that was just forked: become `process`.
 
     Parameters
     ----------
     process : GuardedProcess
     ready : int
-        Descriptor at which it says that it is ready.
+        Descriptor at which the process says that it is ready.
     given : int or None
-        Descriptor of its standard input.
+        Descriptor of the process's standard input.
     lifeline : int
     entry : callable, optional
         ``entry(arguments)`` to be called instead of the command.
@@ -128,7 +128,7 @@ def _execute(process: GuardedProcess, arguments: list[str]) -> NoReturn:
 
 
 def redirect_output(path: str) -> None:
-    """Let standard output and error go to the end of the file `path`, and read nothing from standard input."""
+    """Append standard output and error to the file `path`, and close standard input."""
     log = open_log(path)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
@@ -139,7 +139,7 @@ def redirect_output(path: str) -> None:
 
 
 def default_signals() -> None:
-    """In a fresh child: take back what the guardian does with signals."""
+    """In a child that was just forked: give signals their default actions, which the guardian had replaced."""
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_DFL)
