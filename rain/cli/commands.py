@@ -110,12 +110,8 @@ def start(
     on: Annotated[
         str | None, typer.Option(metavar="ENGINE", help="a pool of places, with --nodes N …: see `rain pool add`")
     ] = None,
-    listen: Annotated[
-        str, typer.Option(metavar="ADDR", help="where the server listens (default: 127.0.0.1:7210)")
-    ] = "",
-    http_listen: Annotated[
-        str, typer.Option(metavar="ADDR", help="where its dashboard listens (default: 127.0.0.1:7222)")
-    ] = "",
+    listen: Annotated[str, typer.Option(metavar="ADDR", help="address of the server (default: 127.0.0.1:7210)")] = "",
+    http_listen: Annotated[str, typer.Option(metavar="ADDR", help="of its dashboard (default: 127.0.0.1:7222)")] = "",
     logdir: Annotated[str, typer.Option(metavar="DIR", help="folder for logs (default: a private temporary one)")] = "",
     workdir: Annotated[str, typer.Option(metavar="DIR", help="where governors make their work folders")] = "",
     store_memory: Annotated[
@@ -138,9 +134,7 @@ def start(
     connect_timeout: Annotated[
         float, typer.Option(metavar="SECONDS", min=0.1, help="how long ssh may take to connect")
     ] = HOST_CONNECT_S,
-    every_host: Annotated[
-        bool, typer.Option("--every-host", help="fail unless there is a governor on every host")
-    ] = False,
+    every_host: Annotated[bool, typer.Option("--every-host", help="fail unless every host has a governor")] = False,
     reserve: Annotated[bool, typer.Option("-S", help="keep one cpu of this host free for the server")] = False,
     journal: JournalOption = "",
     durable: DurableOption = False,
@@ -474,9 +468,7 @@ def report(
     address: Server = None,
     output: Annotated[
         str | None,
-        typer.Option(
-            "--output", "-o", metavar="FILE", help="the file (default: session-NUMBER.html); a report there is replaced"
-        ),
+        typer.Option("--output", "-o", metavar="FILE", help="default: session-NUMBER.html; a report there is replaced"),
     ] = None,
     package: Annotated[
         list[str] | None,

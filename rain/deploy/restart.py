@@ -1,9 +1,10 @@
 """`rain restart`: another version of Rain takes the place of the server of a `rain start` cluster, and goes on.
 
-The version to come is the one that this code belongs to. First the server writes an image of itself while it goes on,
-which is read here as the next server would read it: what cannot go on is named before anything stops. Then the server
-writes its last image and ends, and its guardian starts the other one; should that not be ready in time, it starts the
-one before again, from the same image (`rain.server.recovery.handing_over`, `rain.processes.guardian`).
+The new version is the one that this code belongs to. First the server writes an image of itself while it goes on, and
+this process reads it as the new server would: if the new version cannot go on with it, the error says why before
+anything stops. Then the server writes its last image and ends, and its guardian starts the new one; if that is not
+ready in time, the guardian starts the old one again, from the same image (`rain.server.recovery.handing_over`,
+`rain.processes.guardian`).
 """
 
 from __future__ import annotations
@@ -40,14 +41,14 @@ from rain.server.recovery.handing_over import Wish
 from rain.server.recovery.images import Image, load_image
 
 _STEP_S = 300.0
-"""What the server may take to write an image."""
+"""How many seconds the server may take to write an image."""
 _LOOK_S = 0.05
 _NAMED_MAX = 8
 _READ_TRIES = 3
 
 
 class Trial(NamedTuple):
-    """What the version to come found in the server's image: all of it goes on."""
+    """What the new version found in the server's image, all of which goes on."""
 
     version: str
     sessions: int
@@ -57,15 +58,15 @@ class Trial(NamedTuple):
 
 
 class Restarted(NamedTuple):
-    """How a restart went.
+    """A server that was restarted.
 
     Attributes
     ----------
     address : str
     pid : int
-        Of the server's process.
+        The new server's process.
     took_s : float
-        Until it was ready.
+        Seconds until it was ready.
     """
 
     address: str
@@ -76,22 +77,22 @@ class Restarted(NamedTuple):
 def restart(
     server: Known, on_trial: Callable[[Trial], None] | None = None, only_check: bool = False
 ) -> Restarted | None:
-    """Put this version of Rain in the place of a server, which goes on with all that it has.
+    """Replace a server by one of this version of Rain, which goes on with all sessions, clients and governors.
 
     Parameters
     ----------
     server : Known
-        As `rain.deploy.stop.find` gives it.
+        A server, as `rain.deploy.stop.find` returns it.
     on_trial : callable, optional
-        Called before anything stops with what goes on.
+        Called with the `Trial`, before anything stops.
     only_check : bool
-        Return None then.
+        Stop nothing, and return None after the trial.
 
     Raises
     ------
     RainException
-        If this version cannot go on with it, which is said before anything stops, or did not; the server before then
-        serves again.
+        If this version cannot go on with the server's sessions, before anything stops; or if the new server did not
+        become ready, and the old one serves again.
     """
     path, file = server
     _may_restart(file)
@@ -108,7 +109,7 @@ def restart(
 
 
 def _may_restart(file: connection_files.ConnectionFile) -> None:
-    """Raise RainException unless a guardian would start another server."""
+    """Raise RainException unless a guardian would start the new server."""
     if not file.guardian:
         raise RainException(
             f"the server at {file.address} was not started by `rain start`, so nothing would start it again; a private "
@@ -130,7 +131,7 @@ def _may_restart(file: connection_files.ConnectionFile) -> None:
 
 @contextlib.contextmanager
 def _wish(journal: str) -> Iterator[None]:
-    """Say in the journal's folder what is to come, for the time of a block."""
+    """While the block runs, a file in the journal's folder tells the server which version is to replace it."""
     path = Path(journal, RESTART)
     try:
         connection_files.write_private(path, encode_json(Wish(list(RAIN), __version__)))
@@ -144,7 +145,7 @@ def _wish(journal: str) -> Iterator[None]:
 
 
 def _step(file: connection_files.ConnectionFile, name: str) -> dict[str, Any]:
-    """Have the server take a step, and return what it answers."""
+    """Have the server take a step of a restart; returns its answer."""
     status, body = post(file.http, f"restart/{name}", file.credentials, _STEP_S)
     if status == 404:
         raise RainException(
@@ -164,7 +165,7 @@ def _step(file: connection_files.ConnectionFile, name: str) -> dict[str, Any]:
 
 
 def _try(file: connection_files.ConnectionFile) -> Trial:
-    """Read an image of the server as the next one would; raise RainException if that could not go on."""
+    """Read an image of the server as the new one would; raise RainException if that could not go on."""
     number = _step(file, "look")["image"]
     try:
         image = _image(file.journal, number)
@@ -198,7 +199,7 @@ def _image(journal: str, number: int) -> Image:
 
 
 def _check_peers(file: connection_files.ConnectionFile, peers: list[Hello], image: Image) -> None:
-    """Raise RainException with the peers that the version to come could not speak with."""
+    """Raise RainException with the peers that the new version could not speak with."""
     names = image.machine["names"]
     numbers = {id(kept.hello): kept.number for kept in image.conversations}
 
@@ -225,7 +226,7 @@ def _check_peers(file: connection_files.ConnectionFile, peers: list[Hello], imag
 
 
 def _came(path: Path, file: connection_files.ConnectionFile, before: int, began: float) -> Restarted:
-    """Wait until a server is ready; raise RainException if it is the one before."""
+    """Wait until a server is ready; raise RainException if it is the old one."""
     deadline = time.monotonic() + 2 * RESTART_S
     while time.monotonic() < deadline:
         with contextlib.suppress(RainException):
@@ -246,7 +247,7 @@ def _came(path: Path, file: connection_files.ConnectionFile, before: int, began:
 
 
 def _is_this(pid: int) -> bool:
-    """Whether a process runs the code that this one does."""
+    """Whether a process runs the same code as this process."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:

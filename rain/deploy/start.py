@@ -38,7 +38,8 @@ from rain.processes.scratch import Scratch
 from rain.server.journal.files import has_journal
 
 _HOSTS_S = HOST_START_S + 2 * HOST_CONNECT_S
-"""What keeps in touch with other hosts says before that it is ready: each host has a limit of its own."""
+"""How many seconds all processes may take to be ready. The one for other hosts is ready earlier: each host has a limit
+of its own."""
 
 
 _PORT_FREE_S = 5.0
@@ -46,38 +47,38 @@ _PORT_FREE_S = 5.0
 
 @dataclass(slots=True)
 class StartOptions:
-    """What `rain start` is told.
+    """The options of `rain start`.
 
     Attributes
     ----------
     cpus : list of str
-        Of each governor on this machine, as ``--cpus`` takes it.
+        The cpus of each governor on this machine, as ``--cpus`` takes them.
     hosts : list of str
-        Hosts of further governors, one on each, started over ssh. This machine among them is served directly.
+        Hosts of further governors, one on each, started over ssh; on this machine, if it is named, without ssh.
     numbers : dict of str to int
-        By host, what `engine` calls it.
+        By host, the number by which `engine` knows it.
     engine : Engine or None
-        That of the batch job whose hosts they are, which starts governors there by its own means instead.
+        The engine of the batch job whose hosts they are; it starts governors by its own means instead of ssh.
     listen, http_listen : str
     logdir, workdir : str
         Empty: private temporary folders.
     store_memory : str
-        What each governor's objects may take of memory, as ``--store-memory`` takes it; empty: what RAIN_STORE_MEMORY
-        says here, else a share of each host's, which governors on one host divide among them.
+        Memory for each governor's objects, as ``--store-memory`` takes it; empty: the value of RAIN_STORE_MEMORY in
+        this process, else a share of each host's memory, which governors on one host divide among them.
     policy : str
         The server's scheduling policy; empty: Rain's own.
     config : str
         The governors' configuration file.
     runprefix : str
-        Put before each process's command.
+        Words that are put before each process's command.
     remote_init : str
-        Run first in each remote shell.
+        A command that each remote shell runs first.
     ssh : Ssh
         How other hosts are reached.
     python : str
         The Python on other hosts that has Rain; empty: see `rain.deploy.hosts.ssh.governor_line`.
     every : bool
-        Whether one host whose governor cannot be started fails the whole start.
+        Whether the whole start fails if the governor of one host cannot be started.
     reserve : bool
         Keep one cpu of this machine free for the server.
     journal : str
@@ -85,7 +86,7 @@ class StartOptions:
     durable : bool
         Whether what the server acknowledged also survives a loss of power.
     metrics : bool
-        Whether the server has figures for Prometheus.
+        Whether the server offers figures for Prometheus.
     """
 
     cpus: list[str] = field(default_factory=list)
@@ -162,7 +163,7 @@ def start(options: StartOptions, on_ready: Callable[[str], None] | None = None) 
     Raises
     ------
     RainException
-        If something cannot be started. Nothing is left then.
+        If a process cannot be started. All others are ended then.
     """
     cpus, remote = _governors(options)
     host, port = parse_address(options.listen)
@@ -185,7 +186,7 @@ def start(options: StartOptions, on_ready: Callable[[str], None] | None = None) 
 
 
 def _governors(options: StartOptions) -> tuple[list[str], list[Target]]:
-    """Cpus of the governors here, and the hosts of the others."""
+    """The cpus of the governors on this machine, and the hosts of the others."""
     cpus = list(options.cpus)
     targets = list(dict.fromkeys(map(parse_target, options.hosts)))
     remote = [target for target in targets if target.port or not connection_files.is_own_address(target.host)]
@@ -375,7 +376,7 @@ def _step(
 
 
 def _plan(options: StartOptions, remote: list[Target], address: str, memory: int | None) -> Plan:
-    """What keeps in touch with the governors on other hosts is told; see `rain.deploy.hosts.guarded`."""
+    """The plan for the process that keeps in touch with the governors on other hosts (`rain.deploy.hosts.guarded`)."""
     planned = []
     for target in remote:
         servers = ",".join(addresses_for(options.ssh, target, address))
@@ -394,7 +395,7 @@ def _failed(path: str, logdir: str, every: bool, others: bool) -> list[Failed]:
     Raises
     ------
     RainException
-        If that is all there would have been, or `every` host is needed.
+        If there is no other governor, or a governor on `every` host is needed.
     """
     told = read_became(path)
     plan = {one.target: one for one in read_plan(path).hosts}

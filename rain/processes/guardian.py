@@ -148,8 +148,8 @@ class Guardian:
                 self._tell_standby()
                 self._end_late()
                 pending = self._nursery or any(p.pid or p.start_at is not None for p in self._processes)
-                # Why something could not start is read in the logs by the process that started the guardian; then it
-                # lets go, or stops the guardian.
+                # The process that started the guardian reads in the logs why a process could not start; then it closes
+                # the lifeline, or stops the guardian.
                 read = self._unstarted and (self._lifeline is not None or self._report_to is not None)
                 if not pending and not read:
                     break

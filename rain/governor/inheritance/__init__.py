@@ -1,1 +1,1 @@
-"""What governors leave on their host when they die, for the ones that are started in their places."""
+"""Inheritance: a governor takes over the stores of governors that died on its host."""

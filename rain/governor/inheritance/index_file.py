@@ -21,15 +21,15 @@ _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class IndexFile:
-    """What a store has, for a governor that takes it over.
+    """The index of what a store has, for a governor that takes it over.
 
-    Should it become impossible to write it (the memory file system is full), the store goes on without: what is not
-    in the index is made again after a death.
+    If it cannot be written any longer (the memory file system is full), the store goes on without an index: objects
+    that are not in it are made again after a death.
 
     Parameters
     ----------
     folder : str
-        The store's; in memory, if part of it is.
+        The store's folder; that in memory, if it has one.
     about : About
     on_disk : str
         The folder with the objects that are on disk.
@@ -51,7 +51,7 @@ class IndexFile:
         self._write_anew([])
 
     def note(self, known: Known, held: Held) -> None:
-        """An object is in the store: to be written with the next `flush`."""
+        """An object is in the store: it is noted with the next `flush`."""
         entry = self._noted(known, held)
         if entry is not None:
             self.noted[entry.id] = known
@@ -68,13 +68,13 @@ class IndexFile:
         )  # fmt: skip
 
     def forget(self, ids: Iterable[ID]) -> None:
-        """These are in the store no more."""
+        """These objects are no longer in the store."""
         gone = [id for id in ids if self.noted.pop(id, None) is not None]
         if gone:
             self._waiting.append(Gone(gone))
 
     def flush(self, store: Iterable[tuple[Known, Held]] | None = None) -> None:
-        """Write what waits; the whole of it anew if it has become long, for which `store` is what there is."""
+        """Write entries that wait; if the index has become long, write it anew from `store`, all that the store has."""
         if not self._waiting or self._broken:
             self._waiting.clear()
             return
@@ -95,12 +95,12 @@ class IndexFile:
 
     @property
     def waiting(self) -> bool:
-        """Whether anything is not written yet."""
+        """Whether there are entries that are not written yet."""
         return bool(self._waiting)
 
     @property
     def is_long(self) -> bool:
-        """Whether most of the file does not count any more."""
+        """Whether most of the file's entries are obsolete."""
         return self._size > max(INDEX_BYTES_MIN, 2 * self._least)
 
     def _write_anew(self, store: Iterable[tuple[Known, Held]]) -> None:
@@ -127,7 +127,7 @@ class IndexFile:
         self._fd, self._size, self._least = fd, size, size
 
     def _give_up(self, error: OSError) -> None:
-        """Half a record would hide all that is written behind it."""
+        """Stop writing: half a record would hide all that is written behind it."""
         log.warning(
             "the index %s of the store cannot be written (%s): should this governor die, what it holds is made again",
             self._path, error.strerror,

@@ -4,8 +4,8 @@
     record   payload bytes : u32 | payload | checksum : u64        little-endian
 
 The payload is msgpack; the checksum is xxh3-64 over what stands before it, seeded with the record's offset. The first
-record is `About`. What follows the first record that is not whole does not count: the process died while it wrote, or
-the file is damaged.
+record is `About`. Reading ends at the first record that is not whole: the process died while it wrote, or the file is
+damaged.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ _CHECKSUM = struct.Struct("<Q")
 
 
 class About(msgspec.Struct, tag=0, array_like=True):
-    """Whose a store is.
+    """About a store: of which cluster and host it is, and who may take it over.
 
     Attributes
     ----------
     cluster : str
-        What only governors of one server can know.
+        A secret that only governors of one server know.
     host : str
-        `rain.host.machine.host_id`; another one after the machine was started again.
+        `rain.host.machine.host_id`, which changes when the machine is booted.
     awaited : bool
-        Whether a guardian hands it to the next governor: no other one takes it.
+        Whether a guardian hands the store to the next governor, so that no other one may take it.
     store : str
-        Its name, which its governor told the server.
+        Name of the store, which its governor told the server.
     before : list of str
-        Names of the stores that it took over.
+        Names of the stores that were taken over into it.
     disk : str
-        Folder on disk.
+        The store's folder on disk.
     """
 
     cluster: str
@@ -60,14 +60,14 @@ class Noted(msgspec.Struct, tag=1, array_like=True):
     Attributes
     ----------
     on_disk : bool
-        In which of the two folders its file is.
+        Whether its file is in the folder on disk, else in that in memory.
     name : str
-        Of the file there, among the objects.
+        Name of its file in the folder for objects there.
     inode, size, mtime_ns, checksum
-        As of `rain.common.location.LocalFile`.
+        As in `rain.common.location.LocalFile`.
     is_dir : bool
     spec, info
-        What its readers are told.
+        Its spec and info, for readers.
     """
 
     id: ID
@@ -83,7 +83,7 @@ class Noted(msgspec.Struct, tag=1, array_like=True):
 
 
 class Gone(msgspec.Struct, tag=2, array_like=True):
-    """These are not here any more."""
+    """Objects that are no longer in the store."""
 
     ids: list[ID]
 
@@ -93,21 +93,21 @@ _decode = msgspec.msgpack.Decoder(Entry).decode
 
 
 def record(entry: Entry, offset: int) -> bytes:
-    """An entry as it stands at `offset` of a file."""
+    """The bytes of an entry that is written at `offset` of a file."""
     payload = encode(entry)
     data = _LENGTH.pack(len(payload)) + payload
     return data + _CHECKSUM.pack(xxhash.xxh3_64_intdigest(data, seed=offset))
 
 
 class Index(NamedTuple):
-    """What an index says.
+    """The content of an index.
 
     Attributes
     ----------
     about : About
     objects : dict of ID to Noted
     problem : str
-        Why its end does not count; empty if all does.
+        Why the end of the file was not read; empty if all was.
     """
 
     about: About
@@ -116,7 +116,7 @@ class Index(NamedTuple):
 
 
 def read(data: bytes) -> Index | None:
-    """The index in a file's bytes; None if it is none, or of another format."""
+    """The index in a file's bytes; None if they are no index, or one of another format."""
     if not data.startswith(HEAD):
         return None
     about: About | None = None

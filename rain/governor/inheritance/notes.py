@@ -1,4 +1,4 @@
-"""What a store writes down of its objects, for the governor that is started when this one has died."""
+"""The notes that a store takes of its objects, for the governor that is started after this one has died."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rain.processes.scratch import Scratch
 class Notes:
     """The notes of one store, which holds a lock around every call.
 
-    As soon as anything is noted of a folder its mark says that it is to stay after this process's death.
+    As soon as an object in a folder is noted, the folder's mark says that it is to stay after this process's death.
 
     Parameters
     ----------
@@ -27,9 +27,9 @@ class Notes:
         The store's folder in memory.
     disk : Scratch
     objects_disk : str
-        The folder with objects in the latter.
+        The folder for objects in `disk`.
     kept_s : float
-        For how long they stay.
+        How many seconds the folders stay after this process's death.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Notes:
         self._awaiting: set[Scratch] = set()
 
     def note(self, known: Known) -> None:
-        """What an object is."""
+        """Note an object of the store."""
         entry = self._index.look(known.spec.id)
         if entry is None or not isinstance(entry.held.location, LocalFile):
             return
@@ -54,22 +54,22 @@ class Notes:
                 scratch.await_heir(self._kept_s)
 
     def moved(self, entry: Entry) -> None:
-        """An object lies elsewhere now."""
+        """Note that an object has moved to another file."""
         noted = self._file.noted
         for known in [noted[id] for id in entry.ids if id in noted]:
             self.note(known)
 
     def forget(self, ids: Iterable[ID]) -> None:
-        """These are in the store no more."""
+        """Note that objects are no longer in the store."""
         self._file.forget(ids)
 
     def flush(self) -> None:
-        """Write what is not written yet."""
+        """Write notes that are not written yet."""
         self._file.flush(self._all())
 
     @property
     def waiting(self) -> bool:
-        """Whether anything is not written yet."""
+        """Whether there are notes that are not written yet."""
         return self._file.waiting
 
     def _all(self) -> Iterator[tuple[Known, Held]]:
@@ -79,10 +79,10 @@ class Notes:
                 yield known, entry.held
 
     def touch(self) -> None:
-        """This process lives."""
+        """Renew the folders' marks: this process lives."""
         for scratch in self._awaiting:
             scratch.touch()
 
     def close(self) -> None:
-        """Write nothing more."""
+        """Write no more notes."""
         self._file.close()

@@ -1,9 +1,10 @@
-"""Taking over what governors left that died on this host: found, claimed, looked at, moved into the new store.
+"""Taking over the stores of governors that died on this host: they are found, claimed, checked, and moved into the new
+store.
 
-Of the folders on a host a governor takes those that its predecessor left, as its guardian tells; one that nobody hands
-anything on to takes those of all governors of its cluster that nobody else is started for. A folder is claimed by
-its lock, and only if its owner is dead (`rain.processes.scratch`), so that it has one heir. Should that die too, the
-next one finds both folders, each with a part of the objects.
+A governor whose guardian hands it the folders of its predecessor takes these; one without takes the folders of all
+governors of its cluster whose successor no guardian starts. A folder is claimed by its lock, and only if its owner is
+dead (`rain.processes.scratch`), so that it has one heir. If that governor dies, too, the next one finds both folders,
+each with a part of the objects.
 """
 
 from __future__ import annotations
@@ -28,14 +29,14 @@ log = logging.getLogger("rain.governor.inheritance")
 
 
 class Inheritance(NamedTuple):
-    """What a governor begins with.
+    """The store that a governor begins with, and the objects that it took over.
 
     Attributes
     ----------
     store : str
         Name of its store.
     before : list of str
-        The stores that it took over.
+        Names of the stores that it took over.
     objects : list of Heirloom
     """
 
@@ -44,26 +45,26 @@ class Inheritance(NamedTuple):
     objects: list[Heirloom]
 
     def spent(self) -> Inheritance:
-        """What it registers with a second time, when all that it had is forgotten."""
+        """The inheritance with which a governor registers a second time, when it has dropped all objects."""
         return Inheritance(self.store, [], [])
 
 
 def cluster_of(key: bytes) -> str:
-    """What the governors of one server have in common, and others cannot know."""
+    """A secret that the governors of one server have in common, derived from their key."""
     return hashlib.sha256(b"rain store\0" + key).hexdigest()[:32]
 
 
 def take_over(store: Store, parent: str, about: About, kept_s: float) -> Inheritance:
-    """Let `store`, which is empty, have what governors have left that died.
+    """Move the objects of governors that died on this host into `store`, which is empty.
 
     Parameters
     ----------
     parent : str
-        Folder on disk in which stores make theirs.
+        Folder on disk in which stores make their folders.
     about : About
-        Of this governor; its names are filled in.
+        About this governor's store; its names are filled in.
     kept_s : float
-        For how long this one's is to stay after its death.
+        How many seconds this governor's store is to stay after its death.
     """
     about.store = secrets.token_hex(8)
     objects: list[Heirloom] = []
@@ -83,7 +84,7 @@ def take_over(store: Store, parent: str, about: About, kept_s: float) -> Inherit
 
 
 class _Left(NamedTuple):
-    """What one governor left, and this process holds."""
+    """The store of a governor that died, locked by this process."""
 
     about: About
     objects: list[Noted]
@@ -92,7 +93,7 @@ class _Left(NamedTuple):
 
 
 def _claimed(path: str, about: About, held: ExitStack) -> _Left | None:
-    """Hold a store, if this governor may have it."""
+    """Lock the store at `path`, if this governor may take it over."""
     if about.awaited and not was_left(path):
         return None
     with ExitStack() as claim:
@@ -122,7 +123,7 @@ def _index_in(path: str) -> Index | None:
 
 
 def _taken(store: Store, left: _Left) -> list[Heirloom]:
-    """Move into the store what is there as it was noted."""
+    """Move the objects whose files are as they were noted into `store`."""
     taken: dict[tuple[bool, str], Noted] = {}
     objects = []
     for noted in left.objects:

@@ -1,4 +1,5 @@
-"""How a server comes back after its death: its inputs as records, and the machine that they drive in life and again.
+"""How a server comes back after its death: its inputs are records, and applying them again makes the same server.
 
-`records` are what is written; `machine` is all between the conversations and the core, and takes nothing but records.
+`records` are the inputs, which are written to a journal; `machine` is all between the conversations and the core, and
+has no other input.
 """

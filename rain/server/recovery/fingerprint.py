@@ -1,4 +1,4 @@
-"""Which code decides: records of a journal lead to the same decisions only if the same code applies them."""
+"""The fingerprint of the deciding code: only the same code makes the same decisions of a journal's records."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _DECIDING = (
     "server/scheduling",
     "server/states.py",
 )
-"""What decides, and what its words are, below the package."""
+"""The modules that decide, and those of the messages and records, below the package."""
 
 
 def fingerprint(policy: str) -> str:
-    """Of the code that decides with the scheduling policy of this name, and of the Python that runs it."""
+    """The fingerprint of the deciding code with the scheduling policy of this name, and of the Python that runs it."""
     top = os.path.dirname(os.path.abspath(rain.__file__))
     digest = xxhash.xxh3_128(f"{sys.version_info[:3]} {policy}".encode())
     for path in _files(top):

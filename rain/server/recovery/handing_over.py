@@ -1,11 +1,11 @@
-"""The server makes room for another version of itself: it writes an image of all that it is, and ends.
+"""Handing over to another version of Rain: the server writes an image of its state, and ends.
 
 `rain restart` takes two steps, each by a request over HTTP. ``look``: the server writes an image while it goes on,
-which the version to come reads as a trial. ``go``: at the end of a turn, when all that happened is recorded and
-written, it writes one behind which nothing comes, tells its guardian what is to be started in its place, and ends as a
-server does that comes back. So the other version has nothing to decide again, and the conversations go on.
+which the new version reads as a trial. ``go``: at the end of a turn, when all records are written, the server writes
+its last image, behind which no record comes, tells its guardian what to start in its place, and ends in the way of a
+server that comes back. So the new version has no records to apply, and the conversations go on.
 
-The file `RESTART` in the journal's folder, which only the server's user can have written, says what is to come.
+The file `RESTART` in the journal's folder, which only the server's user can have written, names the new version.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _TURNS_MAX = 1000
 
 
 class Wish(msgspec.Struct):
-    """What is to come in the place of a server.
+    """The version that is to replace a server.
 
     Attributes
     ----------
     rain : list of str
-        The command `rain` of the version to come: an interpreter, its options, a script.
+        The command `rain` of the new version: an interpreter, its options, a script.
     version : str
     """
 
@@ -43,20 +43,20 @@ class Wish(msgspec.Struct):
 
 
 class HandingOver:
-    """The steps, on the server's side.
+    """The server's side of the steps of a restart.
 
     Parameters
     ----------
     recorder : Recorder
     settled : callable
-        Whether all that happened is recorded, and its turn is over.
+        Returns whether all that happened is recorded, and the turn is over.
     events : EventLog
     snapshots : Snapshots or None
         None: no journal is kept.
     guarded : bool
-        Whether a guardian starts what comes.
+        Whether a guardian starts the new version.
     on_handed_over : callable
-        Called when this server has nothing more to say: it ends its conversations at once, and then itself.
+        Called when the last image is written: the server ends its conversations at once, and then itself.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class HandingOver:
         Raises
         ------
         RainException
-            If it cannot be taken; all goes on then.
+            If the step cannot be taken; the server goes on then.
         """
         recorder, journal, snapshots = self._recorder, self._recorder.journal, self._snapshots
         if journal is None or snapshots is None:

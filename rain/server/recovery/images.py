@@ -1,6 +1,6 @@
-"""The whole of a server as one object, for an image in its journal: the state of its core, and what stands around it.
+"""The whole state of a server as one object, for an image in its journal: its core, its machine, its conversations.
 
-An image is made in a forked child, where all stands still while the server goes on.
+An image is made in a forked child, in which the state does not change while the server goes on.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from rain.server.scheduling.locality import LocalityPolicy
 
 
 class Kept:
-    """A conversation.
+    """A conversation in an image.
 
     Attributes
     ----------
     number, pool, address, hello
         See `rain.server.recovery.records.Opened`.
     channel : tuple
-        Of what was said in it: `rain.common.protocol.channel.Channel.memory`.
+        The state of its channel: `rain.common.protocol.channel.Channel.memory`.
     """
 
     __slots__ = ("address", "channel", "hello", "number", "pool")
@@ -40,29 +40,29 @@ class Kept:
 
 
 class Image:
-    """A server.
+    """The state of a server.
 
     Attributes
     ----------
     state : State
-        Of its core. A scheduling policy that is not Rain's own is left out.
+        The state of its core, without that of a scheduling policy that is not Rain's own.
     machine : dict
         `rain.server.recovery.machine.Machine.memory`.
     conversations : list of Kept
     salts : dict of int to bytes
-        By pool: what makes its key.
+        By pool, the salt of its key.
     events : int
-        Number of the next event of the log.
+        Number of the next event of the event log.
     wall : float
         Seconds since the epoch when `now` was 0.
     address : str
-        Of its listener.
+        Address of its listener.
     folders : list of str
-        Of large constants.
+        Folders of large constants.
     followed : list of (event, int)
-        `Followed` that are due.
+        The `Followed` that are due.
     parted : dict of int to str
-        Conversations that are to end, and why: what was to be said in them cannot be sent.
+        Conversations that are to end because a message in them cannot be sent, and why.
     """
 
     __slots__ = (
@@ -109,7 +109,7 @@ _FOLLOW_UPS = (
 
 
 def image_pieces(image: Image) -> Iterator[bytes]:
-    """The bytes of an image; its state is of no use afterwards.
+    """The bytes of an image; its state cannot be used afterwards.
 
     Raises
     ------
@@ -122,7 +122,7 @@ def image_pieces(image: Image) -> Iterator[bytes]:
 
 
 def load_image(data: bytes) -> Image:
-    """The server of an image.
+    """The image in bytes that `image_pieces` made.
 
     Raises
     ------

@@ -1,8 +1,8 @@
 """The machine: all between the conversations and the core; records in, messages and effects out.
 
-`Machine.apply` is the only way in, and what it does follows from its records alone, without IO and without a clock. So
-a server that applies the records of a dead one again becomes that server. In life the `Hands` are the real ones; where
-records are applied again they leave out what must not happen twice.
+`Machine.apply` is its only input, and its behaviour follows from the records alone, without IO and without a clock. So
+a server that applies the records of a dead one again gets the same state. While a server runs its `Hands` do IO; while
+records are applied again other ones leave out effects that must not happen twice.
 """
 
 from __future__ import annotations
@@ -34,32 +34,33 @@ from rain.server.recovery.records import (
 )
 
 FAILURES_MAX = 10
-"""Errors in a row of what cannot be given up, before the server ends."""
+"""How many errors in a row of an event that cannot be given up end the server."""
 
 
 class Hands(Protocol):
-    """What touches the world for a machine."""
+    """The IO of a machine."""
 
     def send(self, conversation: int, message: Any) -> None:
-        """Send a message to a peer; to one that is gone nothing is sent."""
+        """Send a message to a peer; nothing is sent to one that is gone."""
 
     def close(self, conversation: int, reason: str) -> None:
-        """End a conversation; the machine has forgotten it, and no `Gone` is wanted."""
+        """End a conversation that the machine has forgotten: no `Gone` is to follow."""
 
     def part(self, conversation: int, reason: str) -> None:
         """End a conversation soon; `Gone` is to follow."""
 
     def perform(self, effect: do.Effect) -> None:
-        """Carry out what is no message: `AllowPool`, `ForbidPool`, `InternalError`, `DiscardUpload`, `Logged`."""
+        """Carry out an effect that is no message: `AllowPool`, `ForbidPool`, `InternalError`, `DiscardUpload`,
+        `Logged`."""
 
     def later(self, event: FollowUp, tries: int) -> None:
-        """Come back with `Followed` soon."""
+        """Apply a `Followed` record with this event soon."""
 
     def failed(self, what: str, error: Exception) -> None:
-        """Tell in the log that code of the server raised an error."""
+        """Log an error that code of the server raised."""
 
     def fatal(self, error: Exception) -> None:
-        """End the server: the error stays."""
+        """End the server, because the error does not go away."""
 
 
 class Machine:
@@ -73,7 +74,7 @@ class Machine:
     Attributes
     ----------
     now : float
-        Of the last record.
+        The time of the last record.
     opened : int
         Number of the last conversation.
     names : dict of int to str
@@ -136,18 +137,18 @@ class Machine:
             self.effects[kind] = self._perform
 
     def apply(self, record: Record, messages: Sequence[Any] = ()) -> None:
-        """Let happen what a record says.
+        """Apply a record.
 
         Parameters
         ----------
         record : Record
         messages : sequence of Message
-            Of `Came`: what its packets brought that was new.
+            Of a `Came` record: the new messages in its packets.
 
         Raises
         ------
         ProtocolError
-            If a peer said what it may not say.
+            If a peer sent a message that it may not send.
         """
         self.now = record.now
         if type(record) is Came:
@@ -160,7 +161,7 @@ class Machine:
         return conversation in self.uploads
 
     def memory(self) -> dict[str, Any]:
-        """All that it knows beside the core's state, for `remember`."""
+        """The state of the machine beside that of the core, for `remember`."""
         return {
             "now": self.now,
             "opened": self.opened,
@@ -173,7 +174,7 @@ class Machine:
         }
 
     def remember(self, memory: dict[str, Any]) -> None:
-        """Be where the machine was of which this is the `memory`."""
+        """Take over the state of another machine, which its `memory` returned."""
         self.now = memory["now"]
         self.opened = memory["opened"]
         self._client_count = memory["clients"]
@@ -313,7 +314,8 @@ class Machine:
             self.hands.part(self.peers[name], internal(error))
 
     def _core_failed(self, event: ev.Event, error: Exception) -> None:
-        """The core raised an error: what the event was about may be half a change, so it is given up."""
+        """The core raised an error: the session or governor that the event was about may be half changed, and is given
+        up."""
         hands = self.hands
         hands.failed(f"the core, at {type(event).__name__},", error)
         why = internal(error)

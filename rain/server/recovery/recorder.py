@@ -1,4 +1,4 @@
-"""What a running server records, and when what follows from it may leave: the journal, or none."""
+"""The recorder: gathers a running server's records for its journal, and holds back actions until these are written."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ class Recorder:
         self._waiting: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
 
     def begin(self, now: float) -> None:
-        """Let time go on from `now`, the last time that was recorded: it never goes back."""
+        """Begin at `now`, the last time that was recorded, so that time never goes back."""
         self._ahead_s = now - time.monotonic()
 
     def now(self) -> float:
-        """Seconds, for the next record."""
+        """The time for the next record, in seconds."""
         return time.monotonic() + self._ahead_s
 
     def add(self, record: Record) -> None:
-        """Gather a record."""
+        """Add a record to the next commit."""
         if self.journal is not None and not self._over:
             self.journal.add(KINDS[type(record)], encode_record(record))
 
     def commit(self) -> bool:
-        """Write what was gathered; False while there is no room for it: nothing may leave then."""
+        """Write the records of a commit; False while there is no room for it, so that nothing may leave the server."""
         if self._over or (self.journal is not None and not self.journal.commit()):
             return False
         if self._waiting:
@@ -59,15 +59,15 @@ class Recorder:
         return True
 
     def end(self) -> None:
-        """Another server has what was recorded: nothing is added to it, and nothing leaves any more."""
+        """Stop: another server has the records now; nothing is added to them, and nothing leaves any more."""
         self._over = True
 
     def detach(self) -> None:
-        """In a child that writes an image: nothing is written and nothing is done any more."""
+        """In a child that writes an image: drop the journal and all actions."""
         self.journal, self._waiting = None, []
 
     def after_commit(self, action: Callable[..., None], *arguments: Any) -> None:
-        """Do something in the world that cannot be taken back, once all that was gathered is written."""
+        """Call `action`, which cannot be undone, once all records that were added are written."""
         if self.journal is None:
             action(*arguments)
         else:
@@ -75,5 +75,5 @@ class Recorder:
 
     @property
     def full(self) -> str:
-        """Why nothing new should be taken on; empty: there is room."""
+        """Why the server should accept no new work; empty: there is room."""
         return "" if self.journal is None else self.journal.full

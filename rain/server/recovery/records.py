@@ -1,4 +1,4 @@
-"""All that can happen to a server, as records: what `Machine.apply` takes, and what a journal holds.
+"""The records, one kind for each thing that can happen to a server: the input of `Machine.apply`, kept in a journal.
 
 A record carries `now`, the monotonic seconds at which it happened; time goes on from there after a restart. A
 conversation has a number, counted from 1 as they are opened. A kind has its number for ever; a field is only added,
@@ -21,11 +21,11 @@ from rain.server.core import events as ev
 FollowUp: TypeAlias = (
     ev.AssignmentFailed | ev.SessionBroken | ev.ClientGone | ev.GovernorGone | ev.ClientPace | ev.Tick | ev.TurnEnded
 )
-"""Events that the server itself makes of an error."""
+"""Events that the server itself makes from an error."""
 
 
 class Begun(msgspec.Struct, array_like=True):
-    """A server's process began to take part.
+    """A server's process began to apply records.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class Begun(msgspec.Struct, array_like=True):
     address : str
         ``host:port`` of its listener.
     folders : list of str
-        Where the files of large constants are.
+        Folders with the files of large constants.
     """
 
     now: float
@@ -63,9 +63,9 @@ class Claim(msgspec.Struct, array_like=True):
     Attributes
     ----------
     index : int
-        Of the message among those that came with it.
+        Index of the message among those of its record.
     trouble : str
-        What is wrong with it, so that it is refused; empty: nothing.
+        Why the message is refused; empty: it is not.
     files : list of LocalFile or None
         The files that its uploads are now, in the order of its constants.
     """
@@ -85,7 +85,7 @@ class Came(msgspec.Struct, array_like=True):
 
 
 class Gone(msgspec.Struct, array_like=True):
-    """A conversation is over; `waits_s` as of `rain.server.core.events.ClientGone`."""
+    """A conversation is over; `waits_s` as in `rain.server.core.events.ClientGone`."""
 
     now: float
     conversation: int
@@ -94,7 +94,7 @@ class Gone(msgspec.Struct, array_like=True):
 
 
 class Paced(msgspec.Struct, array_like=True, gc=False):
-    """A client is behind with what it is told, or it has caught up."""
+    """A client lags behind with its updates, or has caught up."""
 
     now: float
     conversation: int
@@ -102,7 +102,7 @@ class Paced(msgspec.Struct, array_like=True, gc=False):
 
 
 class Ticked(msgspec.Struct, array_like=True, gc=False):
-    """Time went by."""
+    """Time passed without another record."""
 
     now: float
 
@@ -114,7 +114,7 @@ class TurnEnded(msgspec.Struct, array_like=True, gc=False):
 
 
 class Followed(msgspec.Struct, array_like=True):
-    """An event that the server itself made of an error; `tries`: how often it raised an error before."""
+    """An event that the server itself made from an error; `tries`: how often the event raised an error before."""
 
     now: float
     event: FollowUp
@@ -130,7 +130,7 @@ class Uploaded(msgspec.Struct, array_like=True, gc=False):
 
 
 class Acknowledged(msgspec.Struct, array_like=True, gc=False):
-    """A peer said how many messages it has had; recorded now and then of those that say nothing else."""
+    """A peer acknowledged messages; recorded now and then for peers that send nothing else."""
 
     now: float
     conversation: int
@@ -174,7 +174,7 @@ def decode_record(kind: int, payload: bytes) -> Record:
 
 
 def put_claims(messages: Sequence[Any], claims: Sequence[Claim]) -> dict[int, str]:
-    """Put the files of claims into the messages that named them; what is wrong, by the index of the message."""
+    """Put the files of claims into the messages that named them; returns why messages are refused, by their index."""
     troubles: dict[int, str] = {}
     for claim in claims:
         for constant, file in zip(getattr(messages[claim.index], "constants", ()), claim.files, strict=True):
@@ -186,7 +186,7 @@ def put_claims(messages: Sequence[Any], claims: Sequence[Claim]) -> dict[int, st
 
 
 def without_work(message: Any) -> Any:
-    """What is left of a message that asks for new work when it is refused: all that its answer needs."""
+    """A message that asks for new work, reduced to what the answer needs if it is refused."""
     if isinstance(message, Submit):
         return Submit(message.request, message.session_id, [], [], [], [], message.more)
     if isinstance(message, Retry):

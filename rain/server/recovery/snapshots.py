@@ -1,8 +1,8 @@
 """Images of the server in its journal: when one is due, and the forked child that writes it.
 
-The child stands where the server stood when the journal's next segment began; it encodes what it sees, writes it, and
-ends. So the server goes on meanwhile. Should the server die, the child dies with it, and before anything else it closes
-its copies of connections, so that peers notice.
+The child has the state that the server had when the journal's next segment began; it encodes and writes that, and ends,
+while the server goes on. If the server dies, the child dies with it. It first closes its copies of connections, so that
+peers notice the server's death.
 """
 
 from __future__ import annotations
@@ -31,14 +31,15 @@ log = logging.getLogger("rain.server")
 TAIL_BYTES_MIN = 64 * MIB
 """Of records before an image is made; more if the last image was larger than half of that."""
 RETURNED_BYTES_MIN = MIB // 4
-"""As much is worth an image when a server has come back, so that it comes back faster the next time."""
+"""After so many bytes of records that a returning server applied an image is made, so that it returns faster next
+time."""
 WORK_S_MIN = 3.0
 """Of this process's own processor time before an image is made. To apply records again takes about two thirds of it."""
 WORK_S_MAX = 6.0
 """... at most, so that a server of 300,000 tasks is back within 10 s: it reads an image, and applies what was recorded
 since and while the next one was written."""
 AGAIN_S = 60.0
-"""After an image that could not be made."""
+"""Seconds until the next try after an image that could not be made."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -80,11 +81,11 @@ class Snapshots:
         self._awaited: asyncio.Future[int] | None = None
 
     def returned(self, same_code: bool) -> None:
-        """The server has come back: one is due if there was much to do, or another version had written something."""
+        """The server has come back: an image is due if it applied many records, or other code wrote some of them."""
         self._due_bytes = RETURNED_BYTES_MIN if same_code else 0
 
     def make_if_due(self) -> None:
-        """Begin an image if one is due; nothing may be half done, and what was gathered is written."""
+        """Begin an image if one is due. Called at the end of a turn, when all records are written."""
         if self._snapshot is not None or time.monotonic() < self._not_before:
             return
         tail, worked_s = self._journal.tail_bytes, time.process_time() - self._worked_s
@@ -120,12 +121,13 @@ class Snapshots:
         self._loop.add_reader(handle, self._child_ended)
 
     def now(self) -> asyncio.Future[int]:
-        """Make an image of the present state, as `make`; gives its number when it is there.
+        """Make an image of the present state, as `make`; the future that is returned gets its number when it is
+        written.
 
         Raises
         ------
         RainException
-            If none can be made; also from the future.
+            If none can be made; raised here, or by the future.
         """
         if self._awaited is None or self._awaited.done():
             if self._snapshot is None:
@@ -136,7 +138,7 @@ class Snapshots:
         return self._awaited
 
     def last(self) -> None:
-        """Make an image of the present state, while all else stands still: nothing is recorded behind it.
+        """Make the last image, of the present state, and wait for it: no record comes behind it.
 
         Raises
         ------
@@ -160,10 +162,10 @@ class Snapshots:
             raise RainException(f"the server's image cannot be written: {error.strerror}") from None
 
     def _fork(self, snapshot: Snapshot) -> int:
-        """The process that writes the image."""
+        """Fork the process that writes the image."""
         gc.freeze()  # so that no collection in the child touches, and thereby copies, what is shared
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of threads: the child only computes, writes and ends
+            warnings.simplefilter("ignore")  # of forks beside threads: the child only computes, writes and ends
             pid = os.fork()
         if pid == 0:
             self._be_child(snapshot)
@@ -205,7 +207,7 @@ class Snapshots:
         self._tell(snapshot.number)
 
     def _tell(self, number: int | None) -> None:
-        """Tell the callers that wait that an image is there; None: that it could not be made."""
+        """Give the number of a new image to the callers that wait for it; None: it could not be made."""
         awaited, self._awaited = self._awaited, None
         if awaited is None or awaited.done():
             return
@@ -215,12 +217,12 @@ class Snapshots:
             awaited.set_result(number)
 
     def _child_lost(self, error: Exception) -> None:
-        """The records before the image count still; another one is tried later."""
+        """The image could not be made: the records before it still count, and another image is tried later."""
         self._snapshot = None
         self._tell(None)
 
     def close(self) -> None:
-        """End a child that still writes; its image counts for nothing."""
+        """End a child that still writes; its image is dropped."""
         if self._snapshot is not None:
             pid, handle = self._child
             self._loop.remove_reader(handle)

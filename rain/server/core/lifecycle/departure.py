@@ -1,15 +1,16 @@
-"""Governors that leave on purpose: they get no more work, and what only they hold is copied before they are let go.
+"""Departures: governors that leave on purpose get no more work, and objects that only they hold are copied first.
 
 Theory of operation
 -------------------
-A governor says `Draining`; it gives back by itself what has not begun, and ends what runs when its own time is over, so
-that a server that is slow, or away, does not hold it up. What the server does: it keeps the policy from giving it more;
-it has others fetch what only governors that leave hold (kept objects first, as only those are surely wanted); and when
-the governor has no task and holds nothing that is needed and not elsewhere, it is dismissed. Whatever a governor that
-said `Draining` leaves undone, however it went, is charged to no task (`rain.server.core.lifecycle.recovery`).
+A governor says `Draining`; it gives back by itself the tasks that have not begun, and ends those that run when its own
+time is over, so that a server that is slow, or away, does not hold it up. The server keeps the policy from assigning
+tasks to it, and has other governors fetch the objects that only leaving governors hold (kept objects first, because
+only those are surely wanted). When the governor has no task, and no needed object that no other governor has, the
+server dismisses it. No task is charged with a crash because of a governor that had said `Draining`, however that ended
+(`rain.server.core.lifecycle.recovery`).
 
-At the end of each turn the copies that are under way are looked at, which are few. All objects of a governor are gone
-through when it begins to leave, when another governor was lost, and before it is dismissed.
+At the end of each turn the server checks the copies that are under way, which are few. It goes through all objects of a
+governor when that begins to leave, when another governor was lost, and before it is dismissed.
 """
 
 from __future__ import annotations
@@ -37,13 +38,13 @@ from rain.server.records.leaving import Leaving
 from rain.server.states import ANNOUNCED, LOST, OBJ_FINISHED, STALE, GovernorState
 
 COPIES_MAX = 2 * GOVERNOR_TRANSFERS_MAX
-"""Copies that are under way to one governor at a time, on behalf of one that leaves."""
+"""How many copies may be under way to one governor at a time because of governors that leave."""
 COPY_PAUSE_S = 0.1
 COPY_PAUSE_MAX_S = 5.0
 
 
 def drain_governors(state: State, client: Client, message: DrainGovernors) -> None:
-    """Answer `DrainGovernors`: all of them or none."""
+    """Answer `DrainGovernors`: all governors that it names begin to leave, or none does."""
     governors = state.graph.governors
     unknown = [name for name in message.governors if name not in governors]
     if unknown:
@@ -59,7 +60,7 @@ def drain_governors(state: State, client: Client, message: DrainGovernors) -> No
 
 
 def draining(state: State, governor: Governor, message: Draining) -> None:
-    """A governor leaves."""
+    """A governor begins to leave."""
     leaving = governor.leaving
     if leaving is not None:
         leaving.reason, leaving.patient = message.reason, message.patient
@@ -75,7 +76,7 @@ def draining(state: State, governor: Governor, message: Draining) -> None:
 
 
 def others_changed(state: State) -> None:
-    """A governor was lost: those that leave may now be the only ones that hold some objects."""
+    """A governor was lost: leaving governors may now be the only ones that hold some objects."""
     for governor in state.graph.leaving:
         if governor.leaving is not None and governor.state is GovernorState.DRAINING:
             _look_through(governor, governor.leaving)
@@ -98,7 +99,7 @@ def _only_leaving_have(governor: Governor, obj: Object) -> bool:
 
 
 def go_on(state: State) -> None:
-    """Let departures go on, as far as they can now."""
+    """Take the next steps of all departures."""
     staying = state.graph.staying()
     for governor in list(state.graph.leaving):
         leaving = governor.leaving
@@ -118,7 +119,7 @@ def go_on(state: State) -> None:
 
 
 def _take_note(state: State, governor: Governor, leaving: Leaving) -> None:
-    """Which copies have arrived, and which will not."""
+    """Take note of copies that have arrived, and of those that will not."""
     for obj, target in list(leaving.under_way.items()):
         here = target.state is not LOST and target.leaving is None
         if here and target.objects.get(obj) is ANNOUNCED:
@@ -133,7 +134,7 @@ def _take_note(state: State, governor: Governor, leaving: Leaving) -> None:
 
 
 def _copy(state: State, governor: Governor, leaving: Leaving) -> None:
-    """Have governors that stay fetch what is left, as many objects at a time as they can."""
+    """Have governors that stay fetch objects of a leaving one, as many at a time as they can."""
     orders: dict[Governor, list[ObjectData]] = {}
     room = _Room(state)
     for obj in list(leaving.left):
@@ -166,7 +167,7 @@ def _copy(state: State, governor: Governor, leaving: Leaving) -> None:
 
 
 class _Room:
-    """Where copies can go: to the governor with the least data, as far as is known, of those with few under way."""
+    """The room for copies: they go to the governor with the least data of those to which few are under way."""
 
     def __init__(self, state: State) -> None:
         self._under_way: dict[Governor, int] = dict.fromkeys(state.graph.staying(), 0)
@@ -184,7 +185,7 @@ class _Room:
         self._bytes[target] += obj.size
 
     def target(self, obj: Object) -> Governor | None:
-        """Where this one goes; a governor that is about to have it anyway comes first."""
+        """The governor that an object is copied to; one that is about to fetch it anyway comes first."""
         able = [governor for governor, count in self._under_way.items() if count < COPIES_MAX]
         if not able:
             return None
@@ -201,7 +202,7 @@ class _Room:
 
 
 def not_copied(state: State, governor: Governor, message: NotCopied) -> None:
-    """Copies could not be had. What a governor said before it got a drop does not count."""
+    """Take note that a governor could not get copies. What it said before it got a drop does not count."""
     for id in message.objects:
         obj = state.graph.object(id)
         if obj is None or id in governor.dropping or governor.objects.get(obj) is not ANNOUNCED:

@@ -1,4 +1,4 @@
-"""What is lost with a governor, and how it comes back: attempts go again, needed objects are made again.
+"""Recovery from the loss of a governor: its tasks run again, and objects that are needed are made again.
 
 A lost object that is wanted becomes unfinished, and the finished task that made it waits to run again; where that
 task's inputs are gone too, so do the tasks behind it. Consumers that are assigned to other governors stay there: they
@@ -58,9 +58,9 @@ from rain.server.states import (
 )
 
 MISSES_BEFORE_REMAKE = 4
-"""Fetches of an object that may fail before its replicas are given up and it is made again."""
+"""How many fetches of an object may fail before its replicas are given up and it is made again."""
 MISSES_MAX = 10
-"""Fetches of an object that may fail before the tasks that need it fail."""
+"""How many fetches of an object may fail before the tasks that need it fail."""
 MISS_DELAY_S = 0.1
 MISS_DELAY_MAX_S = 5.0
 
@@ -90,8 +90,8 @@ def remake(state: State, task: Task, delay: float = 0.0) -> None:
 
 
 def revive(state: State, tasks: list[Task]) -> None:
-    """Run failed and cancelled tasks again, as if they had never been run; those that need each other's outputs go
-    together."""
+    """Run failed and cancelled tasks again, as if they had never run, among them tasks that need each other's
+    outputs."""
     held = {task for task in tasks if task.state is FAILED}
     for task in tasks:
         number = task.id[1]
@@ -122,7 +122,7 @@ def revive(state: State, tasks: list[Task]) -> None:
 
 
 def _goes_on(state: State, task: Task, missing: list[Object], delay: float = 0.0) -> bool:
-    """A task is to run again: it waits for its inputs, or fails if one of them cannot be made."""
+    """Let a task that is to run again wait for its inputs; it fails if one of them cannot be made."""
     broken = next((obj.producer for obj in task.inputs if _cannot_be_made(obj)), None)
     if broken is not None:
         settle_as(state, task, *dependency_error(task, broken))
@@ -145,7 +145,7 @@ def _cannot_be_made(obj: Object) -> bool:
 
 
 def _take_inputs_again(state: State, task: Task, was_retained: bool) -> list[Object]:
-    """Count the task among its inputs' users; returns the inputs that have to be made again."""
+    """Count the task as a user of its inputs again; returns the inputs that have to be made again."""
     missing = []
     for obj in task.inputs:
         obj.needs += 1
@@ -164,8 +164,8 @@ def _take_inputs_again(state: State, task: Task, was_retained: bool) -> list[Obj
 
 
 def lose(state: State, obj: Object, delay: float = 0.0) -> None:
-    """No governor has a finished object any more, and the server has not either; it is made again, not before `delay`
-    seconds have passed."""
+    """Take note that a finished object is lost, and have it made again if it is needed, not before `delay` seconds have
+    passed."""
     if not wanted(obj):
         drop_replicas(state, obj)
         state.set_object(obj, OBJ_REMOVED)
@@ -200,7 +200,7 @@ def lose(state: State, obj: Object, delay: float = 0.0) -> None:
 
 
 def lose_replica(state: State, governor: Governor, obj: Object) -> None:
-    """A governor has no replica of an object any more."""
+    """Take note that a governor no longer has a replica of an object."""
     held = governor.objects[obj] not in (ANNOUNCED, STALE)
     if used_at(governor, obj):
         governor.objects[obj] = STALE
@@ -215,10 +215,10 @@ def lose_replica(state: State, governor: Governor, obj: Object) -> None:
 
 
 def governor_lost(state: State, governor: Governor, reason: str, absence: Absence | None = None) -> None:
-    """Nothing of a governor is left: its tasks go again, its objects are lost. The caller notifies sessions.
+    """A governor is lost: its tasks run again, and so are its objects. The caller notifies sessions.
 
-    Of one that said that it leaves no task is charged, however it went. Objects that may be back soon, as `absence`
-    says, are not made again at once.
+    If the governor had said that it leaves, no task is charged with a crash. Objects that may be back soon, as
+    `absence` says, are not made again at once.
     """
     graph = state.graph
     charged = governor.leaving is None
@@ -277,11 +277,11 @@ def crashed(state: State, task: Task, error: TaskError) -> bool:
     return True
 
 
-# -- what governors say of objects ----------------------------------------------------------------
+# -- messages of governors about objects ----------------------------------------------------------
 
 
 def inputs_missing(state: State, governor: Governor, message: InputsMissing) -> None:
-    """Attempts could not start because inputs cannot be had."""
+    """Take back attempts that could not start because their governor cannot get inputs."""
     graph = state.graph
     tasks = []
     for id, attempt in message.tasks:
@@ -289,7 +289,7 @@ def inputs_missing(state: State, governor: Governor, message: InputsMissing) -> 
         if task is not None and task.governor is governor and task.attempt == attempt:
             if not task.session.over:
                 graph.unassign(task)
-                task.attempt -= task.nodes == 1  # of several governors others may still have the number
+                task.attempt -= task.nodes == 1  # another governor of a gang may still have the attempt
                 tasks.append(task)
         elif graph.stopped(governor, id, attempt):
             attempt_ended(state, governor.id, id, attempt)
@@ -310,7 +310,8 @@ def inputs_missing(state: State, governor: Governor, message: InputsMissing) -> 
 
 
 def _missed(state: State, governor: Governor, obj: Object) -> int:
-    """Take note that a governor could not get an object; how often that has happened while it should be there."""
+    """Take note that a governor could not get an object; returns how often that has happened although it has
+    replicas."""
     replica = governor.objects.get(obj)
     if replica is ANNOUNCED:
         governor.objects[obj] = STALE
@@ -331,7 +332,7 @@ def _missed(state: State, governor: Governor, obj: Object) -> int:
 
 
 def wake_delayed(state: State) -> None:
-    """Queue what has waited long enough."""
+    """Queue tasks whose delay is over."""
     delayed = state.delayed
     while delayed and delayed[0][0] <= state.now:
         _, order, task = heapq.heappop(delayed)
@@ -343,7 +344,7 @@ def wake_delayed(state: State) -> None:
 
 
 def objects_lost(state: State, governor: Governor, message: ObjectsLost) -> None:
-    """Copies are gone (corrupt, file deleted)."""
+    """Take note that replicas are gone (corrupt, file deleted)."""
     for id in message.objects:
         obj = state.graph.object(id)
         if obj is not None and obj in governor.objects:
@@ -352,7 +353,7 @@ def objects_lost(state: State, governor: Governor, message: ObjectsLost) -> None
 
 
 def _give_up_if_often(state: State, governor: Governor, obj: Object, reason: str) -> None:
-    """Something damages an object each time that it is made: do not go on for ever."""
+    """Fail the users of an object that was lost too often, so that it is not made again for ever."""
     producer = obj.producer
     if obj.state is not OBJ_UNFINISHED or producer is None or producer.retention is not RECOMPUTING:
         return
@@ -367,7 +368,7 @@ def _give_up_if_often(state: State, governor: Governor, obj: Object, reason: str
 
 
 def fetched(state: State, governor: Governor, message: Fetched) -> None:
-    """A governor has replicas now. What it said before it got a drop does not count."""
+    """Take note of new replicas on a governor. What it said before it got a drop does not count."""
     for id in message.objects:
         obj = state.graph.object(id)
         if obj is not None and id not in governor.dropping and governor.objects.get(obj) in (ANNOUNCED, STALE):
@@ -375,7 +376,7 @@ def fetched(state: State, governor: Governor, message: Fetched) -> None:
 
 
 def moved(state: State, governor: Governor, message: Moved) -> None:
-    """Objects lie in other files now."""
+    """Take note that replicas have moved to other files."""
     for id, file in message.objects:
         obj = state.graph.object(id)
         if obj is None or id in governor.dropping:
@@ -385,7 +386,7 @@ def moved(state: State, governor: Governor, message: Moved) -> None:
 
 
 def dropped(state: State, governor: Governor, message: Dropped) -> None:
-    """Drops are confirmed."""
+    """Take note that a governor has confirmed drops."""
     dropping = governor.dropping
     for id in message.objects:
         count = dropping.get(id, 0)

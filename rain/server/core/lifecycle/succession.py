@@ -1,11 +1,10 @@
-"""What lay on a governor that died comes back with the one that is started in its place.
+"""Succession: the objects of a governor that died come back with the governor that is started in its place.
 
-A governor that dies leaves an `Absence`. Its objects are lost as those of any other; but where its host starts another
-one, the tasks that make them again wait for that. A governor that took over its store says so (`Register.before`), and
-then what it has (`TookOver`): an object that is still wanted is there again, and a task that was to make it again,
-or is about to, is withdrawn. Until it has told all, it gets no work. Only objects that the dead one held, and that
-nobody has made again since, are taken back: so a server never takes the objects of another server's governor for its
-own.
+A governor that dies leaves an `Absence`. Its objects are lost; but where its host starts a successor, the tasks that
+would make them again wait for that. A governor that took over the store says so (`Register.before`), and then which
+objects it has (`TookOver`): an object that is still wanted is finished again, and a task that was to make it again is
+withdrawn. The successor gets no work until it has told all. Only objects that the dead governor held, and that were not
+made again since, are taken back: so a server never takes the objects of another server's governor for its own.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ from rain.server.states import (
 
 
 def remember(state: State, governor: Governor) -> Absence | None:
-    """A governor died: note what it held, while that is still known; None if it told of no store."""
+    """Note the objects of a governor that died, while they are still known; None if it named no store."""
     if not governor.store:
         return None
     wait_s = governor.returns_s if governor.leaving is None else 0.0
@@ -49,21 +48,21 @@ def remember(state: State, governor: Governor) -> Absence | None:
 
 
 def forget_old(state: State) -> None:
-    """Forget absences after their time."""
+    """Drop absences whose time is over."""
     absences = state.absences
     for name in [name for name, absence in absences.items() if absence.forgotten_at <= state.now]:
         del absences[name]
 
 
 def predecessors(state: State, register: Register) -> list[str]:
-    """Ids of governors of which the server does not know yet that they are dead: another one has their stores."""
+    """Ids of registered governors that must be dead, because the one that registers has taken over their stores."""
     if not register.before:
         return []
     return [governor.id for governor in state.graph.governors.values() if governor.store in register.before]
 
 
 def joined(state: State, governor: Governor) -> None:
-    """A governor is there that was taken for dead: it comes with nothing."""
+    """A governor registers again that was taken for dead: it has dropped its objects, so its absence is dropped."""
     if state.absences.pop(governor.store, None) is not None:
         _wait_no_more(state, governor)
 
@@ -72,7 +71,7 @@ def joined(state: State, governor: Governor) -> None:
 
 
 def took_over(state: State, governor: Governor, message: TookOver) -> None:
-    """A governor says what it has of those that died."""
+    """Take a governor's message about the objects that it took over."""
     absences = [state.absences[name] for name in governor.before if name in state.absences]
     ended: set[int] = set()
     tasks: dict[Task, None] = {}
@@ -95,7 +94,8 @@ def took_over(state: State, governor: Governor, message: TookOver) -> None:
 
 
 def _take_back(state: State, governor: Governor, obj: Object, kept: KeptObject, tasks: dict[Task, None]) -> bool:
-    """Whether an object is wanted from there; then it is there. `tasks`: those that were to make it again."""
+    """Take back an object that is still wanted; returns whether it was. The tasks that were to make it again are added
+    to `tasks`."""
     if not obj.needed or (obj.size, obj.checksum) != (kept.size, kept.checksum):
         return False
     if obj.state is OBJ_FINISHED:
@@ -118,7 +118,7 @@ def _take_back(state: State, governor: Governor, obj: Object, kept: KeptObject, 
 
 
 def _need_not_run(state: State, task: Task, absences: list[Absence]) -> None:
-    """All that a task was to make again is there, or not wanted."""
+    """Withdraw a task: all objects that it was to make again are finished or not wanted."""
     if task.retention is not RECOMPUTING or any(obj.state is OBJ_UNFINISHED and wanted(obj) for obj in task.outputs):
         return
     if task.governor is not None:
@@ -130,7 +130,8 @@ def _need_not_run(state: State, task: Task, absences: list[Absence]) -> None:
 
 
 def _wait_no_more(state: State, governor: Governor) -> None:
-    """What is not back by now is made again at once, unless another governor is awaited too."""
+    """Have objects that did not come back made again at once, unless a further governor is awaited that may have
+    them."""
     governor.arriving = False
     state.graph.arriving.pop(governor, None)
     state.graph.version += 1
