@@ -125,15 +125,11 @@ def start(
     runprefix: Annotated[str, typer.Option(metavar="CMD", help="put before the command of each process")] = "",
     remote_init: Annotated[str, typer.Option(metavar="CMD", help="command that each remote shell runs first")] = "",
     remote_python: Annotated[str, typer.Option(metavar="PATH", help="the Python with Rain on other hosts")] = "",
-    ssh_port: Annotated[
-        int, typer.Option(metavar="N", min=0, max=65535, help="ssh port of hosts that are given without one")
-    ] = 0,
+    ssh_port: Annotated[int, typer.Option(metavar="N", min=0, max=65535, help="port of hosts given without one")] = 0,
     ssh_key: Annotated[str, typer.Option(metavar="FILE", help="identity file for ssh")] = "",
     ssh_jump: Annotated[str, typer.Option(metavar="HOST", help="go through this host, as ssh -J does")] = "",
     ssh_option: SshOption = None,
-    connect_timeout: Annotated[
-        float, typer.Option(metavar="SECONDS", min=0.1, help="how long ssh may take to connect")
-    ] = HOST_CONNECT_S,
+    connect_timeout: Annotated[float, typer.Option(metavar="SECONDS", min=0.1, help="for ssh")] = HOST_CONNECT_S,
     every_host: Annotated[bool, typer.Option("--every-host", help="fail unless every host has a governor")] = False,
     reserve: Annotated[bool, typer.Option("-S", help="keep one cpu of this host free for the server")] = False,
     journal: JournalOption = "",
