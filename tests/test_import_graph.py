@@ -51,6 +51,7 @@ LAZY = {
         "rain.cli.restart": {"rain.deploy.restart", "rain.deploy.stop", "rain.processes.private_folders"},
         "rain.cli.pools": {
             "rain.deploy.pools.adding",
+            "rain.deploy.pools.choice",
             "rain.deploy.pools.on_disk.orphans",
             "rain.deploy.pools.on_disk.records",
             "rain.deploy.pools.on_disk.requests",

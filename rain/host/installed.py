@@ -7,7 +7,8 @@ import site
 import sysconfig
 from functools import lru_cache
 
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+"""The folder of Rain itself, which may lie among the installed packages or not."""
 
 
 def is_installed(path: str) -> bool:
@@ -21,7 +22,7 @@ def _installed() -> tuple[str, ...]:
     folders = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     folders.update(getattr(site, "getsitepackages", list)())
     folders.add(site.getusersitepackages())
-    return (_PACKAGE, *(os.path.join(folder, "") for folder in folders if folder))
+    return (PACKAGE, *(os.path.join(folder, "") for folder in folders if folder))
 
 
 def stamp(path: str) -> tuple[int, int] | None:

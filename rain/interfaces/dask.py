@@ -27,6 +27,8 @@ from rain.client.building.options import Options
 from rain.client.functions.call_sites import warn
 from rain.client.functions.pickling import is_plain
 from rain.client.handles import inside, record_of
+from rain.client.operations.operation import block
+from rain.client.report.echo import begin_unasked, flushed
 from rain.common.errors import RainException, TaskException
 from rain.common.limits import INTERFACE_SESSION_TASKS_MAX
 from rain.interfaces.calls import Calls
@@ -103,6 +105,7 @@ def dask_get(dsk: Any, keys: Any, *, client: Client | None = None, callbacks: An
             found = _Run(graphs, calls, graph, asked).values(watch)
             done = True
         finally:
+            block(flushed(calls.session))
             if watch is not None:
                 watch.over(not done)
     return as_asked(keys, found)
@@ -151,6 +154,7 @@ class _GraphSession:
                 Options(self._options, "dask_get()")  # raises for a wrong option before a session is made
                 calls = self._calls = Calls(client.new_session("dask"), self._options)
                 inside(calls.session).of_interface = True
+                begin_unasked(calls.session, by_interface=True)
             self._users += 1
         try:
             yield calls

@@ -30,6 +30,7 @@ from rain.client.handles import inside, record_of
 from rain.client.operations import session_operations
 from rain.client.operations.fetch import host_of, instance
 from rain.client.operations.operation import block
+from rain.client.report.echo import flushed
 from rain.common.errors import RainException
 from rain.common.limits import RESULT_LOADERS_MAX
 from rain.common.location import Inline, file_on
@@ -133,6 +134,10 @@ class Dispatcher:
         """Whether the dispatcher's thread has ended."""
         return not self._thread.is_alive()
 
+    def show_prints(self) -> None:
+        """Wait, for a moment at most, until a script's user sees what ended tasks printed."""
+        block(flushed(self.session))
+
     # -- the thread -----------------------------------------------------------------------------
 
     def _wake(self) -> None:
@@ -154,6 +159,7 @@ class Dispatcher:
         self._fail_all(reason)
         if self._loaders is not None:
             self._loaders.shutdown()
+        self.show_prints()
         if self._owns_session:
             try:
                 self.session.close()

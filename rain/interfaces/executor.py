@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from rain.client.building.options import Options
+from rain.client.report.echo import begin_unasked
 from rain.interfaces.dispatcher import Dispatcher
 from rain.interfaces.futures import ExecutorLost, RainFuture
 
@@ -43,6 +44,7 @@ class RainExecutor(concurrent.futures.Executor):
         Options({**options, "session": session}, "an executor")  # a wrong one makes no session
         owned = session is None
         self.session = client.new_session("executor") if session is None else session
+        begin_unasked(self.session)
         self._dispatcher = Dispatcher(self.session, options, owned)
         # What was submitted goes on; then all ends.
         self._finalizer = weakref.finalize(self, self._dispatcher.end)

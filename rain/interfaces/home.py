@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rain.client.active_session import get_active_session
 from rain.client.client import Client
 from rain.client.places import open_clients
+from rain.client.report.echo import begin_unasked
 from rain.common.errors import RainException
 from rain.interfaces.dispatcher import Dispatcher
 
@@ -56,7 +57,9 @@ def dispatcher(client: Client, name: str, options: Mapping[str, Any]) -> Dispatc
         known = _dispatchers.setdefault(client, {})
         found = known.get(key)
         if found is None or found.has_ended:
-            found = known[key] = Dispatcher(client.new_session(name), dict(options), owns_session=True)
+            session = client.new_session(name)
+            begin_unasked(session, by_interface=True)
+            found = known[key] = Dispatcher(session, dict(options), owns_session=True)
         return found
 
 

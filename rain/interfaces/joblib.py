@@ -125,6 +125,7 @@ class RainBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
         if self._dispatcher is None or not self._trusts:
             return
         self._trusts = False
+        self._dispatcher.show_prints()
         with self._dispatcher.lock:
             changed = self._dispatcher.calls.arrays.distrust()
         for array in changed:

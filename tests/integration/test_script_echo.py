@@ -67,6 +67,52 @@ def test_a_script_shows_what_its_first_tasks_print(tmp_path: Path) -> None:
     assert numbers.count(-1) == 1
 
 
+INTERFACES = """
+import dask, joblib, rain
+
+def work(n):
+    print("working on", n)
+    return n
+
+with rain.Client.local(cpus=2) as client:
+    with client.executor() as pool:
+        assert list(pool.map(work, [1, 2])) == [1, 2]
+    print("the executor has ended")
+    with joblib.parallel_config("rain"):
+        assert joblib.Parallel()(joblib.delayed(work)(n) for n in [3, 4]) == [3, 4]
+    print("joblib has returned")
+    assert dask.delayed(work)(5).compute(scheduler=rain.dask_get) == 5
+    print("dask has returned")
+"""
+
+
+def test_a_script_shows_what_calls_by_an_interface_print(tmp_path: Path) -> None:
+    shown = [line.rpartition("] ")[2] for line in run(tmp_path, INTERFACES).stdout.splitlines()]
+    assert sorted(shown[:2]) == ["working on 1", "working on 2"]
+    assert shown[2] == "the executor has ended"
+    assert sorted(shown[3:5]) == ["working on 3", "working on 4"]
+    assert shown[5:] == ["joblib has returned", "working on 5", "dask has returned"]
+
+
+ONE = """
+import rain
+
+def work(n):
+    print("working on", n)
+
+with rain.Client.local(cpus=1) as client, client.new_session("one") as session:
+    session.call(work, 5).result()
+"""
+
+
+def test_a_script_shows_prints_where_rain_is_an_installed_package(tmp_path: Path) -> None:
+    """Here a sitecustomize says that the folder of Rain holds installed packages."""
+    (tmp_path / "libraries").mkdir()
+    named = "import site\nbefore = site.getsitepackages()\nsite.getsitepackages = lambda: [*before, {!r}]\n"
+    (tmp_path / "libraries" / "sitecustomize.py").write_text(named.format(str(ROOT)))
+    assert run(tmp_path, ONE).stdout == "[work] working on 5\n"
+
+
 LIBRARY = """
 import rain
 

@@ -345,9 +345,10 @@ class Echo:
             return
         if self._gave:
             text = (
-                f"… what more than ECHO_UNASKED_TASKS_MAX ({ECHO_UNASKED_TASKS_MAX}) tasks print is not shown unasked: "
-                "session.echo = True shows all of it\n"
+                f"… what more than ECHO_UNASKED_TASKS_MAX ({ECHO_UNASKED_TASKS_MAX}) tasks print is not shown unasked"
             )
+            hint = "" if inside(self._session).of_interface else ": session.echo = True shows all of it"
+            text = f"{text}{hint}\n"
             self._give(record, "stderr", text)
         self.close()
 
@@ -404,11 +405,11 @@ def _ends(shown: _Shown) -> tuple[int, int]:
     return shown.streams["stdout"].had, shown.streams["stderr"].had
 
 
-def begin_unasked(session: Session) -> None:
+def begin_unasked(session: Session, by_interface: bool = False) -> None:
     """A submit begins: a script sees what the session's first tasks print, unless it has said whether it wants to."""
     own = inside(session)
     if own.echo_wanted is None:
-        own.echo_wanted = session.client is not None and in_script()
+        own.echo_wanted = session.client is not None and in_script(by_interface)
         if own.echo_wanted and own.echo is None:
             own.echo = Echo(session, True, ECHO_UNASKED_TASKS_MAX)
 
