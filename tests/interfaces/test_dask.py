@@ -173,7 +173,7 @@ def test_a_failure_is_the_nodes_own_and_ends_the_rest(tmp_path: Path) -> None:
 
 def test_keywords(client: Client) -> None:
     assert delayed(double)(4).compute(num_workers=4, cpus=2, retries=1) == 8
-    with pytest.warns(RainWarning, match="no use for the keywords bogus"):
+    with pytest.warns(RainWarning, match="ignores the keywords bogus"):
         assert delayed(double)(4).compute(bogus=1) == 8
     assert rain.dask_get({"x": (double, 2)}, "x", client=client) == 4
     with pytest.raises(RainException, match=r"client= is a Client, not int \(3\)"):
