@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from rain.common.errors import RainException
 from rain.common.limits import DEBUG_BYTES_MAX
@@ -30,6 +30,26 @@ class Attempted(Protocol):
 
     @property
     def info(self) -> TaskInfo: ...
+
+
+class Shared(NamedTuple):
+    """What the contexts of equal calls have in common.
+
+    Attributes
+    ----------
+    function : callable
+    cache : dict
+    staging : Staging
+    lent : sequence of str
+        Paths of the inputs: what the task makes may be, or hold, links to them.
+    teller : Teller or None
+    """
+
+    function: Callable[..., Any]
+    cache: dict[Any, Any]
+    staging: Staging
+    lent: Sequence[str] = ()
+    teller: Teller | None = None
 
 
 class Context:
@@ -59,26 +79,33 @@ class Context:
             return ctx.blob(table.describe().to_csv())
     """
 
-    __slots__ = ("_attempt", "_debug", "_debug_bytes", "_lent", "_staging", "_teller", "cache", "function")
+    __slots__ = ("_attempt", "_debug", "_debug_bytes", "_shared")
 
-    def __init__(
-        self,
-        function: Callable[..., Any],
-        attempt: Attempted,
-        cache: dict[Any, Any],
-        staging: Staging,
-        lent: Sequence[str] = (),
-        teller: Teller | None = None,
-    ) -> None:
+    def __init__(self, shared: Shared, attempt: Attempted) -> None:
         # Most tasks look at little of this: what they do not ask for is not made.
-        self.function = function
-        self.cache = cache
+        self._shared = shared
         self._attempt = attempt
-        self._staging = staging
-        self._lent = lent
-        self._teller = teller
         self._debug: list[str] | None = None
-        self._debug_bytes = 0
+
+    @property
+    def function(self) -> Callable[..., Any]:
+        """The function itself.
+
+        Returns
+        -------
+        callable
+        """
+        return self._shared.function
+
+    @property
+    def cache(self) -> dict[Any, Any]:
+        """What tasks of this executor leave for each other; lives as long as the executor.
+
+        Returns
+        -------
+        dict
+        """
+        return self._shared.cache
 
     @property
     def spec(self) -> TaskSpec:
@@ -122,14 +149,15 @@ class Context:
         *args, **kwargs
             Filled in as `str.format` does.
         """
+        if self._debug is None:
+            self._debug = []
+            self._debug_bytes = 0
         if self._debug_bytes > DEBUG_BYTES_MAX:
             return
         line = str(fmt).format(*args, **kwargs) if args or kwargs else str(fmt)
         self._debug_bytes += len(line) + 1
         if self._debug_bytes > DEBUG_BYTES_MAX:
             line = line[: DEBUG_BYTES_MAX - self._debug_bytes] + f" … (DEBUG_BYTES_MAX is {DEBUG_BYTES_MAX})"
-        if self._debug is None:
-            self._debug = []
         self._debug.append(line)
 
     def progress(self, done: float, total: float | None = None, note: str | None = None) -> None:
@@ -164,8 +192,9 @@ class Context:
         """
         amounts = checked_amount(done, "done"), checked_amount(total, "total")
         text = checked_note(note, "ctx.progress: note")
-        if self._teller is not None:
-            self._teller.progress(self._attempt.spec.id, *amounts, text)
+        teller = self._shared.teller
+        if teller is not None:
+            teller.progress(self._attempt.spec.id, *amounts, text)
 
     def launch(self, args: Sequence[str], env: Mapping[str, str] | None = None, launcher: str = "rain") -> None:
         """Run a program once on each of the task's governors, and return when all have ended.
@@ -231,8 +260,9 @@ class Context:
                     ctx.show(figure, f"after {step} steps")
         """
         text = checked_note(title, "ctx.show: title")
-        if self._teller is not None:
-            self._teller.show(self._attempt.spec.id, value, text)
+        teller = self._shared.teller
+        if teller is not None:
+            teller.show(self._attempt.spec.id, value, text)
 
     def blob(
         self, value: Any, label: str | None = None, content_type: str | None = None, encode: str | None = None
@@ -262,7 +292,8 @@ class Context:
         if encode is not None:
             if content_type is not None:
                 raise RainException("ctx.blob takes content_type (of bytes or str as they are) or encode, not both")
-            return self._staging.instance(self._staging.store(value, encode), encode, encoded=True)
+            staging = self._shared.staging
+            return staging.instance(staging.store(value, encode), encode, encoded=True)
         content_type = check_content_type(content_type)
         if isinstance(value, str):
             content_type = content_type or "text"
@@ -272,7 +303,8 @@ class Context:
                 f"ctx.blob takes bytes or str, not {type(value).__name__}; give encode= (for instance encode='pickle') "
                 "to have other values encoded, or use ctx.pickled"
             )
-        return self._staging.instance(self._staging.store_bytes(value), content_type)
+        staging = self._shared.staging
+        return staging.instance(staging.store_bytes(value), content_type)
 
     def pickled(self, value: Any, label: str | None = None) -> DataInstance:
         """`value` pickled, as data that the task can return.
@@ -313,7 +345,8 @@ class Context:
         RainException
             If there is no such file, `path` or a link there leads out of the directory, or the disk is full.
         """
-        return self._staging.move_file(os.fspath(path), check_content_type(content_type), self._lent)
+        shared = self._shared
+        return shared.staging.move_file(os.fspath(path), check_content_type(content_type), shared.lent)
 
     def stage_directory(self, path: str | os.PathLike[str]) -> DataInstance:
         """Move a directory out of the current directory into data that the task can return as a directory output.
@@ -332,7 +365,7 @@ class Context:
         RainException
             As `stage_file`; and if the directory holds pipes, devices, or links that lead out of it.
         """
-        return self._staging.move_directory(os.fspath(path), self._lent)
+        return self._shared.staging.move_directory(os.fspath(path), self._shared.lent)
 
     def debug_text(self) -> str:
         """All lines of `debug`.
@@ -341,7 +374,7 @@ class Context:
         -------
         str
         """
-        return "\n".join(self._debug or ())
+        return "\n".join(self._debug) if self._debug else ""
 
 
 class Drawing:

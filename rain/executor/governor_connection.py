@@ -29,7 +29,6 @@ from rain.common.protocol.messages import (
     ExecutorTask,
     GovernorToExecutor,
     Interrupt,
-    MemberResult,
     ModuleFound,
     NodeReady,
     OwnPreview,
@@ -43,6 +42,7 @@ from rain.common.protocol.messages import (
     WantModule,
     WantPreview,
 )
+from rain.common.spec import ObjectInfo
 from rain.common.task_configs import UserModule
 from rain.executor.held_results import HeldResults
 from rain.executor.python.members import Member, Members
@@ -82,6 +82,7 @@ class GovernorConnection:
         self._sending = threading.Lock()
         self._state = threading.Lock()  # of what follows; held for moments only
         self._waiting: dict[int, ExecutorTask | Members] = {}
+        self._taken_of: Members | None = None  # what the last one was taken of, if that was a member
         self._inputs: dict[int, list[ExecutorInput]] = {}
         """First inputs of tasks that are still to come, by number."""
         self.held = HeldResults(ledger)
@@ -103,15 +104,30 @@ class GovernorConnection:
     def next(self) -> ExecutorTask | Member | None:
         """Take the task that is to be run next; None if none waits."""
         with self._state:
-            for number, item in self._waiting.items():
-                if type(item) is Members:
-                    member = item.take()
-                    if item.place == item.stop:
-                        del self._waiting[number]
-                    return member
-                del self._waiting[number]
-                return cast(ExecutorTask, item)
+            waiting = self._waiting
+            self._taken_of = None
+            while waiting:
+                number, item = next(iter(waiting.items()))
+                if type(item) is Members and item.place < item.stop:
+                    self._taken_of = item
+                    return item.take()
+                del waiting[number]
+                if type(item) is not Members:
+                    return cast(ExecutorTask, item)
         return None
+
+    def next_place(self) -> int:
+        """The place in its family of the member that is to be run next, which is taken; negative unless it is behind
+        the one that was taken last."""
+        with self._state:
+            members = self._taken_of
+            if members is None:
+                return -1
+            place = members.place
+            if place >= members.stop:
+                return -1
+            members.place = place + 1
+            return place
 
     def receive(self) -> None:
         """Wait for something from the governor, unless a task waits already. Ends the process group at end of file."""
@@ -181,6 +197,7 @@ class GovernorConnection:
                     if type(item) is Members and (gone := wanted.intersection(item.numbers())):
                         given += gone
                         left.update((rest.numbers()[0], rest) for rest in item.without(gone))
+                        item.leave()
                     else:
                         left[number] = item
                 self._waiting = left
@@ -240,16 +257,40 @@ class GovernorConnection:
 
     # -- outgoing -----------------------------------------------------------------------------------
 
-    def hold(self, result: msgspec.Raw) -> bool:
+    def hold(self, result: msgspec.Raw, ended: float) -> bool:
         """Keep an encoded `TaskResult` to be sent with others; True if they are so large by now that they should go."""
         with self._state:
-            return self.held.add(result)
+            return self.held.add(result, ended)
 
-    def hold_member(self, member: Member, result: MemberResult) -> bool:
-        """Keep the result of a member of a family; as `hold`."""
-        data = encode(result)
+    def hold_member(
+        self,
+        family: ExecutorFamily,
+        place: int,
+        start_time: float,
+        duration: float,
+        data: Sequence[bytes],
+        checksums: Sequence[int],
+        infos: Sequence[ObjectInfo],
+        ended: float,
+    ) -> bool:
+        """Keep how a member of a family ended plainly; as `hold`."""
         with self._state:
-            return self.held.add_member(member, result, data)
+            return self.held.add_member(family, place, start_time, duration, data, checksums, infos, ended)
+
+    def hold_short(
+        self,
+        family: ExecutorFamily,
+        place: int,
+        start_time: float,
+        duration: float,
+        value: bytes,
+        checksum: int,
+        infos: Sequence[ObjectInfo],
+        ended: float,
+    ) -> bool:
+        """As `hold_member`, of one that has one output: this is done for each short task."""
+        with self._state:
+            return self.held.add_short(family, place, start_time, duration, value, checksum, infos, ended)
 
     def flush(self) -> None:
         """Send what is held."""
@@ -269,6 +310,7 @@ class GovernorConnection:
             self._stale = True
             numbers = [task.number, *_numbers(self._waiting)]
             self._waiting.clear()
+            self._taken_of = None
         self.flush()
         self._send_messages([Results([], stale=True), Recalled(numbers)])
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import msgspec
 
 from rain.common.ids import ID
-from rain.common.limits import BATCH_BYTES_TARGET
+from rain.common.limits import BATCH_BYTES_TARGET, MEMBERS_HOLD_S, RESULT_HOLD_S
 from rain.common.protocol.columns import counts, floats
 from rain.common.protocol.ledger import Ledger
-from rain.common.protocol.messages import FamilyResults, MemberResult, OutputColumn, Results, TaskResult
-from rain.executor.python.members import Member
+from rain.common.protocol.messages import ExecutorFamily, FamilyResults, OutputColumn, Results, TaskResult
+from rain.common.spec import ObjectInfo
 
 
 class HeldResults:
@@ -26,32 +27,105 @@ class HeldResults:
     ----------
     items : list
         What is held; whether it is empty any thread may ask.
+    since : float
+        When the first of them ended, by `time.perf_counter`.
+    hold_s : float
+        For how long members of families are held; longer the longer there are any. Others are for `RESULT_HOLD_S`.
     """
 
-    __slots__ = ("_bytes", "_ledger", "_write", "items")
+    __slots__ = ("_bytes", "_family", "_ledger", "_next", "_rows", "_run", "hold_s", "items", "since")
 
     def __init__(self, ledger: Ledger | None) -> None:
         self._ledger = ledger
-        self._write = (lambda data, member: True) if ledger is None else ledger.write
-        self.items: list[msgspec.Raw | tuple[Member, MemberResult]] = []
+        self.items: list[msgspec.Raw | _Neighbours] = []
+        self._run: _Neighbours | None = None  # the last item, if these are members
+        # A member at this place of this family, and with the same infos, can be put beside the last by a row alone.
+        self._family: ExecutorFamily | None = None
+        self._next = -1
+        self._rows: list[tuple[Any, ...]] = []
         self._bytes = 0
+        self.since = 0.0
+        self.hold_s = RESULT_HOLD_S
 
-    def add(self, result: msgspec.Raw) -> bool:
-        """Hold an encoded `TaskResult`; True if what is held should go now."""
+    def add(self, result: msgspec.Raw, ended: float) -> bool:
+        """Hold an encoded `TaskResult` of what ended at that time; True if what is held should go now."""
         data = memoryview(result)
+        if not self.items:
+            self.since = ended
         self.items.append(result)
+        self._run, self._next = None, -1
         self._bytes += len(data)
-        return not self._write(data, False) or self._bytes > BATCH_BYTES_TARGET
+        return (self._ledger is not None and not self._ledger.write(data)) or self._bytes > BATCH_BYTES_TARGET
 
-    def add_member(self, member: Member, result: MemberResult, data: bytes) -> bool:
-        """Hold the result of a member of a family, which is encoded as `data`; as `add`."""
-        self.items.append((member, result))
-        self._bytes += len(data)
-        return not self._write(data, True) or self._bytes > BATCH_BYTES_TARGET
+    def add_member(
+        self,
+        family: ExecutorFamily,
+        place: int,
+        start_time: float,
+        duration: float,
+        data: Sequence[bytes],
+        checksums: Sequence[int],
+        infos: Sequence[ObjectInfo],
+        ended: float,
+    ) -> bool:
+        """Hold how a member of a family ended plainly; as `add`."""
+        run = self._run
+        if (
+            run is None
+            or run.family is not family
+            or run.first + len(run.rows) != place
+            or (run.infos is not infos and run.infos != infos)
+        ):
+            run = self._begin(family, place, infos, ended)
+        self._next = -1
+        run.rows.append((start_time, duration, *data, *checksums))
+        self._bytes += sum(map(len, data))
+        ledger, number = self._ledger, family.number + place
+        return (
+            ledger is not None and not ledger.write_member(number, start_time, duration, data, checksums)
+        ) or self._bytes > BATCH_BYTES_TARGET
+
+    def add_short(
+        self,
+        family: ExecutorFamily,
+        place: int,
+        start_time: float,
+        duration: float,
+        value: bytes,
+        checksum: int,
+        infos: Sequence[ObjectInfo],
+        ended: float,
+    ) -> bool:
+        """As `add_member`, of one that has one output, and for a family always the same `infos`: this is done for each
+        short task."""
+        if place != self._next or family is not self._family:
+            self._begin(family, place, infos, ended)
+        self._next = place + 1
+        self._rows.append((start_time, duration, value, checksum))
+        self._bytes = bytes = self._bytes + len(value)
+        ledger = self._ledger
+        if ledger is not None and not ledger.write_short(family.number + place, start_time, duration, value, checksum):
+            return True
+        return bytes > BATCH_BYTES_TARGET
+
+    def _begin(self, family: ExecutorFamily, place: int, infos: Sequence[ObjectInfo], ended: float) -> _Neighbours:
+        if not self.items:
+            self.since = ended
+        run = self._run = _Neighbours(family, place, infos)
+        self._family, self._rows = family, run.rows
+        self.items.append(run)
+        if self._ledger is not None:
+            self._ledger.write_infos(infos)
+        return run
+
+    def held_longer(self) -> None:
+        """What was held went because of its time: the next is held for longer."""
+        self.hold_s = min(2 * self.hold_s, MEMBERS_HOLD_S)
 
     def take(self) -> list[Results]:
         """All that is held, as messages; they are to be sent, and then `sent` is to be called."""
         held, self.items, self._bytes = self.items, [], 0
+        self._run, self._next = None, -1
         return _messages(held)
 
     def sent(self) -> None:
@@ -60,57 +134,49 @@ class HeldResults:
             self._ledger.clear()
 
 
-def _messages(held: list[msgspec.Raw | tuple[Member, MemberResult]]) -> list[Results]:
+class _Neighbours:
+    """Members of a family that are held, one right behind the other, with outputs of the same kinds."""
+
+    __slots__ = ("family", "first", "infos", "rows")
+
+    def __init__(self, family: ExecutorFamily, place: int, infos: Sequence[ObjectInfo]) -> None:
+        self.family = family
+        self.first = place
+        self.infos = infos
+        self.rows: list[tuple[Any, ...]] = []  # start time, duration, the outputs, and their checksums
+
+    def columns(self) -> FamilyResults:
+        """What they tell."""
+        family, count = self.family, len(self.infos)
+        session_id, number = family.spec.id
+        stride = len(family.outputs) + 1
+        start_times, durations, *rest = zip(*self.rows, strict=True)
+        outputs = [
+            OutputColumn(info, list(data), counts(checksums))
+            for info, data, checksums in zip(self.infos, rest[:count], rest[count:], strict=True)
+        ]
+        return FamilyResults(
+            ID(session_id, number + self.first * stride),
+            stride,
+            family.attempt,
+            floats(start_times),
+            floats(durations),
+            outputs,
+        )
+
+
+def _messages(held: Sequence[msgspec.Raw | _Neighbours]) -> list[Results]:
     """Results in their order: ordinary ones side by side in one message, neighbours in a family as columns in one."""
     messages: list[Results] = []
     single: list[Any] = []
-    run: list[tuple[Member, MemberResult]] = []
     for item in held:
-        if type(item) is not tuple:
-            if run:
-                messages.append(_columns(run))
-                run = []
+        if type(item) is not _Neighbours:
             single.append(item)
             continue
         if single:
             messages.append(Results(cast(list[TaskResult], single)))
             single = []
-        if run and not _follows(run[-1], item):
-            messages.append(_columns(run))
-            run = []
-        run.append(item)
-    if run:
-        messages.append(_columns(run))
+        messages.append(Results([], families=[item.columns()]))
     if single:
         messages.append(Results(single))
     return messages
-
-
-def _follows(before: tuple[Member, MemberResult], item: tuple[Member, MemberResult]) -> bool:
-    member, last = item[0], before[0]
-    return (
-        member.family is last.family
-        and member.place == last.place + 1
-        and (item[1].infos is before[1].infos or item[1].infos == before[1].infos)
-    )
-
-
-def _columns(run: list[tuple[Member, MemberResult]]) -> Results:
-    member = run[0][0]
-    results = [result for _, result in run]
-    outputs = [
-        OutputColumn(
-            info, [result.data[place] for result in results], counts([result.checksums[place] for result in results])
-        )
-        for place, info in enumerate(results[0].infos)
-    ]
-    session_id, number = member.id
-    family = FamilyResults(
-        ID(session_id, number),
-        len(member.family.outputs) + 1,
-        member.attempt,
-        floats([result.start_time for result in results]),
-        floats([result.duration for result in results]),
-        outputs,
-    )
-    return Results([], families=[family])

@@ -26,7 +26,7 @@ from typing import Any, NoReturn, cast
 import msgspec
 
 from rain.common.ids import ID
-from rain.common.limits import LEDGER_BYTES, MEMBERS_HOLD_S, MIB, RESULT_BYTES_MAX, RESULT_HOLD_S, WORDS_BYTES
+from rain.common.limits import LEDGER_BYTES, MIB, RESULT_BYTES_MAX, RESULT_HOLD_S, WORDS_BYTES
 from rain.common.protocol.encoding import encode
 from rain.common.protocol.ledger import Ledger
 from rain.common.protocol.messages import ExecutorSetup, ExecutorTask, MemberResult, OwnPreview, TaskResult
@@ -36,10 +36,11 @@ from rain.executor.governor_connection import GovernorConnection
 from rain.executor.programs.program import run_program
 from rain.executor.progress import Teller
 from rain.executor.progress_bars import BarFinder
+from rain.executor.python.attempt import MemberAttempt
 from rain.executor.python.exception_report import describe
 from rain.executor.python.members import Member, as_task_result
 from rain.executor.python.modules import prepare_path
-from rain.executor.python.tasks import Interrupted, PythonTasks, Stale
+from rain.executor.python.tasks import Alike, Interrupted, PythonTasks, Stale
 from rain.executor.readonly import enter_own_mounts
 from rain.executor.responder import Responder
 from rain.executor.stdio_capture import STDERR, StdioCapture
@@ -47,7 +48,7 @@ from rain.executor.task_directory import TaskDirectory
 from rain.executor.views import run_view
 from rain.host.thread_limits import thread_environment
 from rain.objects import memory
-from rain.objects.files import no_room
+from rain.objects.files import checksum, no_room
 from rain.objects.lent_inputs import before
 from rain.objects.pickling.reduce import stores
 
@@ -86,8 +87,6 @@ class Executor:
         self._slot = slot
         self._interrupting = 0  # number of the task that a SIGINT on its way is meant for
         self._seconds: dict[ID | None, float] = {}  # how long each function took last
-        self._held_since = 0.0
-        self._hold_s = RESULT_HOLD_S  # for members of families; longer the longer there are any
         self._forked = False
 
     def serve(self) -> NoReturn:
@@ -112,7 +111,10 @@ class Executor:
                 if not self._python.arrived():
                     connection.give_up(task)
                     continue
-            self._run(task)
+            if isinstance(task, Member) and (alike := self._python.alike(task)) is not None:
+                self._run_members(task, alike)
+            else:
+                self._run(task)
 
     def _prepare(self, setup: ExecutorSetup) -> None:
         self._setup = setup
@@ -149,7 +151,7 @@ class Executor:
 
     def _rest(self) -> None:
         """Nothing waits: send what is held, and clear up."""
-        self._hold_s = RESULT_HOLD_S
+        self._connection.held.hold_s = RESULT_HOLD_S
         self._connection.flush()
         self._python.let_go()
         if self._words[self._slot]:
@@ -166,10 +168,10 @@ class Executor:
         function = task.family.spec.function if type(task) is Member else task.spec.function
         expected = self._seconds.get(function, RESULT_HOLD_S)
         held = connection.held
-        hold_s = self._hold_s if isinstance(task, Member) else RESULT_HOLD_S
-        if held.items and begin - self._held_since + expected >= hold_s:
+        hold_s = held.hold_s if isinstance(task, Member) else RESULT_HOLD_S
+        if held.items and begin - held.since + expected >= hold_s:
             connection.flush()
-            self._hold_s = min(2 * self._hold_s, MEMBERS_HOLD_S)
+            held.held_longer()
         if memory.own_bytes() > _UNMAP_AT_ONCE_BYTES:
             connection.flush()
         self._python.let_go()  # before the word is set: what the last task has written is not the next one's memory
@@ -184,17 +186,85 @@ class Executor:
         if self._forked:
             # A process that the task forked came out of the user's function: the task's result is not its to tell.
             os._exit(0)
-        stdout, stderr = self._stdio.take()
-        if not held.items:
-            self._held_since = end
+        self._hold(task, result, *self._stdio.take(), end)
+
+    def _run_members(self, member: Member, alike: Alike) -> None:
+        """Run a member and those that follow it in its family, as `_run` does, with nothing done twice that is the same
+        for all; until there are no more, or what waits has to be looked at."""
+        connection, responder, python, stdio = self._connection, self._responder, self._python, self._stdio
+        held, words, slot, family, place = connection.held, self._words, self._slot, member.family, member.place
+        enter, run, is_quiet, mapped, clock = (
+            self._directory.enter,
+            python.run_alike,
+            stdio.is_quiet,
+            memory.own_bytes,
+            time.perf_counter,
+        )
+        hold, follows, infos, governor_id = (
+            connection.hold_short,
+            connection.next_place,
+            alike.infos,
+            self._setup.governor_id,
+        )
+        expected = self._seconds.get(family.spec.function, RESULT_HOLD_S)
+        python.let_go()
+        while place >= 0:
+            begin = clock()
+            if held.items and begin - held.since + expected >= held.hold_s:
+                connection.flush()
+                held.held_longer()
+            if mapped():
+                if mapped() > _UNMAP_AT_ONCE_BYTES:
+                    connection.flush()
+                python.let_go()
+            attempt = MemberAttempt(family, place, governor_id)
+            words[slot] = number = family.number + place
+            try:
+                enter()
+                responder.number = number
+                try:
+                    result = run(alike, attempt)
+                finally:
+                    responder.number = 0
+            except BaseException as error:
+                result = self._outside(attempt.task, error)
+            end = clock()
+            expected = end - begin
+            if self._forked:
+                os._exit(0)
+            if type(result) is bytes and is_quiet():
+                begun, took = attempt.start_time or 0.0, attempt.duration or 0.0  # which it has: it ended plainly
+                if hold(family, place, begun, took, result, checksum(result), infos, end):
+                    connection.flush()
+            else:
+                told = attempt.plain([result], [checksum(result)], infos) if isinstance(result, bytes) else result
+                self._hold(attempt.task, told, *stdio.take(), end)
+            place = -1 if connection.arrived else follows()
+        self._seconds[family.spec.function] = expected
+
+    def _hold(
+        self, task: ExecutorTask | Member, result: TaskResult | MemberResult, stdout: bytes, stderr: bytes, ended: float
+    ) -> None:
+        """Tell how a task ended, and what it wrote, at once or a little later."""
+        connection = self._connection
         if isinstance(result, MemberResult):
+            member = cast(Member, task)
             if not stdout and not stderr:
-                if connection.hold_member(cast(Member, task), result):
+                if connection.hold_member(
+                    member.family,
+                    member.place,
+                    result.start_time,
+                    result.duration,
+                    result.data,
+                    result.checksums,
+                    result.infos,
+                    ended,
+                ):
                     connection.flush()
                 return
-            result = as_task_result(cast(Member, task), result)
+            result = as_task_result(member, result)
         self._add_streams(result, stdout, stderr)
-        if connection.hold(encoded(result)):
+        if connection.hold(encoded(result), ended):
             connection.flush()
 
     def _attempt(self, task: ExecutorTask | Member) -> TaskResult | MemberResult:
@@ -227,14 +297,18 @@ class Executor:
                 responder.number = 0
         except Stale:
             raise
-        except KeyboardInterrupt:  # a moment before or after the user's code
-            responder.number = 0
+        except BaseException as error:
+            return self._outside(task, error)
+
+    def _outside(self, task: ExecutorTask | Member, error: BaseException) -> TaskResult:
+        """The result of an attempt in which an error was raised a moment before or after the user's code."""
+        self._responder.number = 0
+        if isinstance(error, KeyboardInterrupt):
             return self._failed(task, TaskError("cancelled", "the task was interrupted"))
-        except OSError as error:
+        if isinstance(error, OSError):
             why = no_room(error, self._directory.path) or error
             return self._failed(task, TaskError("rain", f"the task's folder cannot be made: {why}"))
-        except BaseException as error:
-            return self._failed(task, describe(error, {}, "rain"))
+        return self._failed(task, describe(error, {}, "rain"))
 
     def _on_several(self, task: ExecutorTask) -> TaskResult | MemberResult:
         """The first of the governors on which a task runs at once."""

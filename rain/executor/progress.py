@@ -18,8 +18,8 @@ from typing import Any
 from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.limits import PROGRESS_EVERY_S, PROGRESS_NOTE_CHARS_MAX, SHOW_SHARE
-from rain.common.protocol.messages import ExecutorTask, TaskProgress
-from rain.executor.python.members import Member
+from rain.common.protocol.messages import TaskProgress
+from rain.executor.python.attempt import Attempt
 
 
 class Teller:
@@ -29,40 +29,39 @@ class Teller:
     ----------
     send : callable
         Called with a `TaskProgress`, by `tell`.
+
+    Attributes
+    ----------
+    attempt : Attempt or None
+        What runs, and has said nothing when it begins; none: what is said now is said by threads that were left. The
+        main thread sets it.
     """
 
     def __init__(self, send: Callable[[TaskProgress], None] = lambda told: None) -> None:
         self._send = send
         self._pid = os.getpid()
-        self._task: ExecutorTask | Member | None = None
+        self.attempt: Attempt | None = None
         self._told: TaskProgress | None = None
+        self._told_of: Attempt | None = None
         self._due = False
         self._sent_at = 0.0
         self._rest_until = 0.0
 
-    def begin(self, task: ExecutorTask | Member) -> None:
-        """A task begins, and has said nothing yet."""
-        self._told = None
-        self._task = task
-
-    def end(self) -> None:
-        """No task runs: what is said now is said by threads that were left."""
-        self._task = None
-
     @property
     def running(self) -> ID | None:
         """The running task, if what is said in this process is told: not in one that the task forked."""
-        task = self._task
-        return task.spec.id if task is not None and os.getpid() == self._pid else None
+        attempt = self.attempt
+        return attempt.spec.id if attempt is not None and os.getpid() == self._pid else None
 
     def _note(self, id: ID) -> TaskProgress | None:
         """Where to note what the task `id` says; None if it is not the one that runs."""
-        task, told = self._task, self._told
-        if task is None or task.spec.id != id:
+        attempt, told = self.attempt, self._told
+        if attempt is None or attempt.spec.id != id:
             return None
-        if told is None:
+        if told is None or self._told_of is not attempt:
             self._rest_until = 0.0
-            told = self._told = TaskProgress(task.spec.id, task.attempt)
+            told = TaskProgress(id, attempt.task.attempt)
+            self._told, self._told_of = told, attempt
         return told
 
     def progress(self, id: ID, done: float | None, total: float | None, note: str) -> None:
@@ -87,8 +86,10 @@ class Teller:
 
     def tell(self) -> None:
         """Send what was noted, if it is time; in the responder thread."""
-        told = self._told
-        if told is None or self._task is None or not self._due or time.monotonic() - self._sent_at < PROGRESS_EVERY_S:
+        told, attempt = self._told, self.attempt
+        if told is None or attempt is None or attempt is not self._told_of or not self._due:
+            return
+        if time.monotonic() - self._sent_at < PROGRESS_EVERY_S:
             return
         self._due = False
         self._sent_at = time.monotonic()

@@ -52,24 +52,23 @@ class Staging:
     number : int
         With the prefix unique to the attempt on this governor. Until something is staged it may be changed: most tasks
         stage nothing, and what they did not use is the next one's.
+    used : bool
+        Whether anything may have been staged.
     """
 
-    __slots__ = ("_made", "_prefix", "_setup", "number")
+    __slots__ = ("_made", "_prefix", "_setup", "number", "used")
 
     def __init__(self, setup: ExecutorSetup, prefix: str) -> None:
         self._setup = setup
         self._made: Intake | None = None
         self._prefix = prefix
         self.number = 0
-
-    @property
-    def used(self) -> bool:
-        """Whether anything may have been staged."""
-        return self._made is not None
+        self.used = False
 
     @property
     def _intake(self) -> Intake:
         if self._made is None:
+            self.used = True
             self._made = Intake(Folders.of(self._setup), f"{self._prefix}-{self.number}")
         return self._made
 

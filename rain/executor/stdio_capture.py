@@ -22,8 +22,9 @@ from rain.processes.logs import give_back
 STDOUT, STDERR = 1, 2
 _TRIM_BYTES = 16 * TASK_OUTPUT_BYTES_MAX
 _LINE_BUFFERED = 1
+_lseek, _CURRENT = os.lseek, os.SEEK_CUR
 
-_libc = ctypes.CDLL(None, use_errno=True)
+_libc = ctypes.CDLL(None)
 _libc.fflush.argtypes = [ctypes.c_void_p]
 _libc.setvbuf.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
 
@@ -34,7 +35,7 @@ class StdioCapture:
     def __init__(self) -> None:
         # Duplicates share the position with 1 and 2, whatever a task makes of those numbers.
         self._files = {fd: os.dup(fd) for fd in (STDOUT, STDERR)}
-        self._both = self._files[STDOUT], self._files[STDERR]
+        self._file, self._error_file = self._files[STDOUT], self._files[STDERR]
         self._stdout = _text_stream(STDOUT)
         self._stderr = _text_stream(STDERR)
         sys.stdout = sys.__stdout__ = self._stdout  # type: ignore[misc]
@@ -42,7 +43,7 @@ class StdioCapture:
         # C code writes its output line by line too, so that it is not lost when the process is killed.
         _libc.setvbuf(ctypes.c_void_p.in_dll(_libc, "stdout"), None, _LINE_BUFFERED, 0)
         _capture_logging()
-        self._flush_python = (self._stdout.flush, self._stderr.flush)
+        self._flush_stdout, self._flush_stderr = self._stdout.flush, self._stderr.flush
         self._flush_c = _libc.fflush
         self._trimmed = {STDOUT: 0, STDERR: 0}
         self._sizes = {STDOUT: 0, STDERR: 0}
@@ -59,19 +60,21 @@ class StdioCapture:
 
     def take(self) -> tuple[bytes, bytes]:
         """The tails of stdout and stderr since the last `take`, at most `TASK_OUTPUT_BYTES_MAX` bytes of each."""
+        if self.is_quiet():
+            return b"", b""
+        return self._take(STDOUT), self._take(STDERR)
+
+    def is_quiet(self) -> bool:
+        """Whether nothing was written since the last `take`."""
         if sys.stdout is not self._stdout or sys.stderr is not self._stderr:
             self._restore()
         try:
-            out, err = self._flush_python
-            out()
-            err()
+            self._flush_stdout()
+            self._flush_stderr()
         except (ValueError, OSError):
             self._restore()
         self._flush_c(None)
-        stdout, stderr = self._both
-        if not os.lseek(stdout, 0, os.SEEK_CUR) and not os.lseek(stderr, 0, os.SEEK_CUR):  # as mostly
-            return b"", b""
-        return self._take(STDOUT), self._take(STDERR)
+        return not (_lseek(self._file, 0, _CURRENT) or _lseek(self._error_file, 0, _CURRENT))
 
     def _take(self, number: int) -> bytes:
         file = self._files[number]
@@ -108,7 +111,7 @@ class StdioCapture:
                 ours = _text_stream(number)
                 setattr(self, f"_{name}", ours)
             setattr(sys, name, ours)
-        self._flush_python = (self._stdout.flush, self._stderr.flush)
+        self._flush_stdout, self._flush_stderr = self._stdout.flush, self._stderr.flush
 
 
 def _text_stream(fd: int) -> io.TextIOWrapper:

@@ -65,7 +65,7 @@ def call(
 ) -> Any:
     """The result of `function`, called with a context, which a `plain` function does not get as an argument; `loads`
     says which arguments arrive as loaded values, and whether these may be written."""
-    from rain.executor.context import Context, running
+    from rain.executor.context import Context, Shared, running
     from rain.executor.staging import Staging
 
     flags = iter([_How(*load, plain) for load in loads])
@@ -76,7 +76,7 @@ def call(
     setup = ExecutorSetup(0, 0, "local", folder, folder, folder, sys.maxsize, None, os.getcwd(), {}, {"cpus": 1})
     spec = TaskSpec(ID(0, 0), PYTHON, name=name, resources={"cpus": 1})
     staging = Staging(setup, f"call-{os.urandom(6).hex()}")
-    context = Context(bare, _Attempt(spec, TaskInfo(governor="local", attempts=1)), _cache, staging)
+    context = Context(Shared(bare, _cache, staging), _Attempt(spec, TaskInfo(governor="local", attempts=1)))
     with running(context):
         result = bare(*given, **named) if plain else bare(context, *given, **named)
     if context.info.error is not None:

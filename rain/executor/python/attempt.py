@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, cast
 
 import msgspec
 
 from rain.common.errors import RainException
 from rain.common.location import Inline
-from rain.common.protocol.messages import ExecutorInput, ExecutorTask, MemberResult, Node, OutputResult
+from rain.common.protocol.messages import (
+    ExecutorFamily,
+    ExecutorInput,
+    ExecutorTask,
+    MemberResult,
+    Node,
+    OutputResult,
+)
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskInfo, TaskSpec
 from rain.common.task_configs import PyConfig, read_config
 from rain.executor.python.members import Member
@@ -65,16 +73,16 @@ class Attempt:
         What the function saw as its info, if it has looked.
     """
 
-    __slots__ = ("debug", "duration", "governor_id", "start_time", "task", "told", "user")
+    # Of most attempts these are never set.
+    start_time: float | None = None
+    duration: float | None = None
+    debug: str = ""
+    user: dict[str, Any] | None = None
+    told: TaskInfo | None = None
 
     def __init__(self, task: ExecutorTask | Member, governor_id: str) -> None:
         self.task = task
         self.governor_id = governor_id
-        self.start_time: float | None = None
-        self.duration: float | None = None
-        self.debug = ""
-        self.user: dict[str, Any] | None = None
-        self.told: TaskInfo | None = None
 
     @property
     def spec(self) -> TaskSpec:
@@ -117,6 +125,27 @@ class Attempt:
             [checksum(place.data) if place.checksum is None else place.checksum for place in places],
             infos,
         )
+
+
+class MemberAttempt(Attempt):
+    """One attempt of a member of a family. The member is made when something asks for it, as few do.
+
+    Parameters
+    ----------
+    family : ExecutorFamily
+    place : int
+        The member's.
+    governor_id : str
+    """
+
+    def __init__(self, family: ExecutorFamily, place: int, governor_id: str) -> None:
+        self.family = family
+        self.place = place
+        self.governor_id = governor_id
+
+    @cached_property
+    def task(self) -> Member:  # type: ignore[override]
+        return Member(self.family, self.place)
 
 
 def _checked(spec: TaskSpec, outputs: Sequence[ObjectSpec]) -> PyConfig:

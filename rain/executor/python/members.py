@@ -49,6 +49,10 @@ class Members:
         self.place = place + 1
         return Member(self.family, place)
 
+    def leave(self) -> None:
+        """None of them waits here any more."""
+        self.place = self.stop
+
     def numbers(self) -> range:
         """The numbers by which the governor knows these members."""
         first = self.family.number
@@ -75,27 +79,39 @@ class Member:
     family : ExecutorFamily
     place : int
         Place in ``family.args``.
-    number, attempt : int
-    args : bytes
-        The pickled arguments.
-    inputs : list of ExecutorInput
-    function : ExecutorInput or None
-        The function; of the first member only.
     """
 
-    __slots__ = ("_spec", "args", "attempt", "family", "function", "inputs", "number", "place")
+    __slots__ = ("_spec", "family", "place")
 
     nodes: ClassVar[Sequence[Node]] = ()
 
     def __init__(self, family: ExecutorFamily, place: int) -> None:
+        # Most of them are plain, and are asked for little of what follows.
         self.family = family
         self.place = place
-        self.number = family.number + place
-        self.attempt = family.attempt
-        self.args = family.args[place]
-        self.inputs = family.inputs
-        self.function: ExecutorInput | None = None if place else family.function
         self._spec: TaskSpec | None = None
+
+    @property
+    def number(self) -> int:
+        return self.family.number + self.place
+
+    @property
+    def attempt(self) -> int:
+        return self.family.attempt
+
+    @property
+    def args(self) -> bytes:
+        """Its pickled arguments."""
+        return self.family.args[self.place]
+
+    @property
+    def inputs(self) -> list[ExecutorInput]:
+        return self.family.inputs
+
+    @property
+    def function(self) -> ExecutorInput | None:
+        """Given to the first one only."""
+        return None if self.place else self.family.function
 
     @property
     def id(self) -> ID:

@@ -27,10 +27,10 @@ from rain.common.protocol.messages import (
     TaskResult,
 )
 from rain.common.spec import ObjectInfo, TaskError
-from rain.common.task_configs import FunctionPayload, decode_function
-from rain.executor.context import Context, executor_task
+from rain.common.task_configs import FunctionPayload, PyConfig, decode_function
+from rain.executor.context import Context, Shared, executor_task
 from rain.executor.progress import Teller
-from rain.executor.python.attempt import Attempt, Call, Misuse
+from rain.executor.python.attempt import Attempt, Call, MemberAttempt, Misuse
 from rain.executor.python.exception_report import describe
 from rain.executor.python.inputs import InputValues, Used
 from rain.executor.python.later import LATER, run_to_end
@@ -46,6 +46,7 @@ from rain.objects.lent_inputs import damaged, spoil
 from rain.objects.pickling.buffers import small_pickle
 from rain.objects.pickling.placeholders import resolving
 
+_time, _clock = time.time, time.perf_counter
 _CHAIN_MAX = 10
 """Causes of an exception that are looked at."""
 
@@ -58,7 +59,7 @@ class Interrupted(KeyboardInterrupt):
     """The governor interrupted the task."""
 
 
-class _Function:
+class Function:
     """A function as it was unpickled here."""
 
     __slots__ = ("call", "name", "resolved")
@@ -68,6 +69,18 @@ class _Function:
         self.name = name
         self.resolved = resolved
         """Data objects inside it, as they were."""
+
+
+class Alike:
+    """What members of a family have in common that run one right after the other."""
+
+    __slots__ = ("call", "function", "infos", "shared")
+
+    def __init__(self, call: Call, function: Function, shared: Shared) -> None:
+        self.call = call
+        self.function = function
+        self.infos = call.infos
+        self.shared = shared
 
 
 class PythonTasks:
@@ -96,9 +109,9 @@ class PythonTasks:
     ) -> None:
         self._setup = setup
         self._came = functions
-        self._teller = teller
+        self._teller = teller or Teller()
         self._modules = Modules(setup.sys_path, setup.cwd, [setup.work_dir, setup.store_dir, setup.spill_dir], ask)
-        self._functions: dict[ID, _Function] = {}
+        self._functions: dict[ID, Function] = {}
         self._cache: dict[Any, Any] = {}
         self._read_only = ReadOnly()
         self._read_only.needed &= protect
@@ -136,9 +149,7 @@ class PythonTasks:
         Stale
             Instead of running it.
         """
-        staging = self._staging
-        if staging.used:
-            staging = self._staging = Staging(self._setup, self._prefix)
+        staging = self._fresh_staging()
         staging.number = task.number
         attempt = Attempt(task, self._setup.governor_id)
         outputs: list[OutputResult] | MemberResult = []
@@ -146,21 +157,85 @@ class PythonTasks:
         try:
             outputs = self.attempt(attempt, staging)
         except Stale:
+            self._running = self._values = None
             raise
-        except Interrupted:
-            error = TaskError("cancelled", "the task was interrupted")
-        except ReturnRefused as refusal:
-            outputs = refusal.outputs
-            error = TaskError("refused" if refusal.outputs else "rain", shorten(str(refusal)))
-        except Misuse as misuse:
-            error = TaskError("rain", shorten(str(misuse)))
         except BaseException as raised:
-            _explain_read_only(raised)
-            explain_misuse(raised, self._running is not None and self._running.config.plain)
-            error = describe(raised, self._modules.shown)
-        finally:
-            self._running = None
-            values, self._values = self._values, None
+            outputs, error = self._failure(raised)
+        return self._result(attempt, outputs, error, staging)
+
+    def alike(self, member: Member) -> Alike | None:
+        """What a member has in common with those that follow it, if `run_alike` may run it: its function is here, and
+        no input is a file, which is to be looked at before and after each."""
+        if any(type(value.location) is not Inline for value in member.inputs):
+            return None
+        call = self._call_of(member)
+        function = None if call.function is None else self._functions.get(call.function)
+        if function is None or function.resolved:
+            return None
+        return Alike(call, function, self._shared(call, function, self._fresh_staging()))
+
+    def _fresh_staging(self) -> Staging:
+        if self._staging.used:
+            self._staging = Staging(self._setup, self._prefix)
+        return self._staging
+
+    def _shared(self, call: Call, function: Function, staging: Staging) -> Shared:
+        return Shared(function.call, self._cache, staging, call.lent, self._teller)
+
+    def run_alike(self, alike: Alike, attempt: MemberAttempt) -> bytes | TaskResult | MemberResult:
+        """Run a member of which `alike` is known, as `run`.
+
+        Returns
+        -------
+        bytes, TaskResult or MemberResult
+            Bytes: of a member that has ended plainly its only output, of which ``alike.call.infos`` are.
+        """
+        shared, call = alike.shared, alike.call
+        if shared.staging.used:
+            shared = alike.shared = self._shared(call, alike.function, self._fresh_staging())
+        staging = shared.staging
+        family, place = attempt.family, attempt.place
+        staging.number = family.number + place
+        self._running = call
+        outputs: list[OutputResult] | MemberResult = []
+        error = None
+        try:
+            attempt.start_time = _time()
+            memory.why_read_only = ""
+            value = self._called(attempt, call.config, family.args[place], alike.function.name, shared)
+            if alike.infos and not (staging.used or attempt.debug or attempt.told):
+                data = small_pickle(value)
+                if data is not None and len(data) <= INLINE_BYTES_MAX:
+                    self._running = self._values = None
+                    return data
+            outputs = self._taken(attempt, call, alike.function, value, staging)
+        except BaseException as raised:
+            outputs, error = self._failure(raised)
+        return self._result(attempt, outputs, error, staging)
+
+    def _failure(self, raised: BaseException) -> tuple[list[OutputResult], TaskError]:
+        """What an attempt that raised an error made, and what is told of the error."""
+        if isinstance(raised, Interrupted):
+            return [], TaskError("cancelled", "the task was interrupted")
+        if isinstance(raised, ReturnRefused):
+            return raised.outputs, TaskError("refused" if raised.outputs else "rain", shorten(str(raised)))
+        if isinstance(raised, Misuse):
+            return [], TaskError("rain", shorten(str(raised)))
+        _explain_read_only(raised)
+        explain_misuse(raised, self._running is not None and self._running.config.plain)
+        return [], describe(raised, self._modules.shown)
+
+    def _result(
+        self,
+        attempt: Attempt,
+        outputs: list[OutputResult] | MemberResult,
+        error: TaskError | None,
+        staging: Staging,
+    ) -> TaskResult | MemberResult:
+        """How an attempt ended, once its inputs were looked at again."""
+        task = attempt.task
+        self._running = None
+        values, self._values = self._values, None
         found = self._damaged(task, values) if task.inputs or values is not None else {}
         if type(outputs) is MemberResult:
             if not found:
@@ -199,24 +274,35 @@ class PythonTasks:
         attempt.start_time = time.time()
         memory.why_read_only = ""
         function = self._function(call)
-        args, kwargs = self._lingering = _unpickled_arguments(
-            task.args if type(task) is Member else call.config.args, function.name
-        )
-        context = Context(function.call, attempt, self._cache, staging, call.lent, self._teller)
-        if self._teller is not None:
-            self._teller.begin(task)
-        executor_task.context, executor_task.seed = context, call.config.seed
-        begin = time.perf_counter()
+        pickled = task.args if type(task) is Member else call.config.args
+        shared = self._shared(call, function, staging)
+        value = self._called(attempt, call.config, pickled, function.name, shared)
+        return self._taken(attempt, call, function, value, staging)
+
+    def _called(self, attempt: Attempt, config: PyConfig, pickled: bytes, name: str, shared: Shared) -> Any:
+        """What the function returns to these arguments; notes with the attempt how long it took, and what it noted."""
+        args, kwargs = self._lingering = _unpickled_arguments(pickled, name)
+        context = Context(shared, attempt)
+        function, teller, running = shared.function, self._teller, executor_task
+        teller.attempt = attempt
+        running.context, running.seed = context, config.seed
+        begin = _clock()
         try:
-            value = function.call(*args, **kwargs) if call.config.plain else function.call(context, *args, **kwargs)
+            value = function(*args, **kwargs) if config.plain else function(context, *args, **kwargs)
             if type(value) in LATER:
-                value = run_to_end(value, call.config.plain)
+                value = run_to_end(value, config.plain)
+            return value
         finally:
-            attempt.duration = time.perf_counter() - begin
-            executor_task.context = None
-            if self._teller is not None:
-                self._teller.end()
-            attempt.debug = context.debug_text()
+            attempt.duration = _clock() - begin
+            running.context = teller.attempt = None
+            if debug := context.debug_text():
+                attempt.debug = debug
+
+    def _taken(
+        self, attempt: Attempt, call: Call, function: Function, value: Any, staging: Staging
+    ) -> list[OutputResult] | MemberResult:
+        """What the function returned as the task's outputs."""
+        task = attempt.task
         told = attempt.told
         if told is not None:
             if told.user:
@@ -271,7 +357,7 @@ class PythonTasks:
             gc.collect()  # they may be part of a cycle, as tracebacks are
         self._own_bytes = memory.own_bytes()
 
-    def _function(self, call: Call) -> _Function:
+    def _function(self, call: Call) -> Function:
         """The task's function, unpickled at its first use."""
         id = call.function
         if id is None:
@@ -292,7 +378,7 @@ class PythonTasks:
             _note(error, f"The function {payload.name} could not be unpickled in the executor.")
             raise
         used = {} if self._values is None else dict(self._values.used)
-        function = self._functions[id] = _Function(code, payload.name, used)
+        function = self._functions[id] = Function(code, payload.name, used)
         if not function.resolved:
             del self._came[id]  # it will not be unpickled again
         return function

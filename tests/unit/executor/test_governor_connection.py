@@ -84,11 +84,11 @@ def test_results_travel_together(peer: Peer) -> None:
     assert not peer.connection.held.items
     peer.connection.flush()
     for number in (1, 2):
-        assert not peer.connection.hold(encoded(result(number)))
+        assert not peer.connection.hold(encoded(result(number)), 1.0)
     assert peer.connection.held.items
     peer.connection.flush()
     assert peer.hear() == [Results([result(1), result(2)])]
-    assert peer.connection.hold(msgspec.Raw(bytes(5 << 20)))
+    assert peer.connection.hold(msgspec.Raw(bytes(5 << 20)), 1.0)
 
 
 def test_functions_are_kept_as_they_came(peer: Peer) -> None:
@@ -101,7 +101,7 @@ def test_functions_are_kept_as_they_came(peer: Peer) -> None:
 def test_a_stale_executor_gives_everything_back(peer: Peer) -> None:
     peer.say(RunTasks([task(1), task(2)]))
     peer.connection.receive()
-    peer.connection.hold(encoded(result(0)))
+    peer.connection.hold(encoded(result(0)), 1.0)
     peer.connection.give_up(peer.connection.next())
     peer.say(RunTasks([task(3)]))
     peer.connection.receive()

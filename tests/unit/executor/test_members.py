@@ -7,8 +7,10 @@ import pytest
 
 from rain.common.ids import ID
 from rain.common.location import Inline
+from rain.common.protocol import ledger
 from rain.common.protocol.encoding import encode
 from rain.common.protocol.families import results
+from rain.common.protocol.ledger import Ledger
 from rain.common.protocol.messages import (
     ExecutorFamily,
     ExecutorTask,
@@ -41,6 +43,11 @@ def task(number: int) -> ExecutorTask:
 
 def ended(number: int, data: bytes = b"x", info: ObjectInfo = INFO) -> MemberResult:
     return MemberResult(number, 1.0 * number, 0.5, [data], [number], [info])
+
+
+def add(held: HeldResults, shared: ExecutorFamily, place: int, data: bytes, info: ObjectInfo = INFO) -> bool:
+    number = shared.number + place
+    return held.add_member(shared, place, 1.0 * number, 0.5, [data], [number], [info], 1.0 * number)
 
 
 @pytest.fixture
@@ -99,10 +106,11 @@ def test_neighbours_are_told_in_columns() -> None:
     held, shared = HeldResults(None), family()
     other = msgspec.Raw(encode(TaskResult(ID(1, 99), 1, TaskInfo())))
     for place in (0, 1):
-        held.add_member(Member(shared, place), ended(5 + place, bytes([place]) * 3), b"")
-    held.add(other)
-    held.add_member(Member(shared, 2), ended(7), b"")
-    held.add_member(Member(shared, 3), ended(8, info=ObjectInfo()), b"")  # another kind of value
+        add(held, shared, place, bytes([place]) * 3)
+    held.add(other, 7.0)
+    add(held, shared, 2, b"x")
+    add(held, shared, 3, b"x", ObjectInfo())  # another kind of value
+    assert held.since == 5.0
     told = msgspec.msgpack.decode(encode(held.take()), type=list[Results])
     assert [len(message.results) + len(message.families) for message in told] == [1, 1, 1, 1]
     assert [result.id for message in told for part in message.families for result in results(part)] == [
@@ -116,6 +124,46 @@ def test_neighbours_are_told_in_columns() -> None:
     expected = ObjectInfo(size=3, content_type="pickle", encoded=True)
     assert second.outputs == [OutputResult(ID(1, 13), expected, Inline(b"\1\1\1", 6))]
     assert not held.items
+
+
+def test_short_ones_are_told_beside_each_other_while_nothing_comes_between() -> None:
+    memory = bytearray(4096)
+    held, shared = HeldResults(Ledger(memoryview(memory))), family(count=9)
+    infos = [INFO]
+
+    def short(place: int) -> None:
+        assert not held.add_short(shared, place, 1.0, 0.5, bytes([place]), place, infos, 1.0)
+
+    short(0)
+    short(1)
+    held.add(msgspec.Raw(encode(TaskResult(ID(1, 99), 1, TaskInfo()))), 2.0)
+    short(2)
+    assert not add(held, shared, 3, b"x")
+    short(4)
+    short(6)
+    assert [getattr(result, "number", 0) for result in ledger.read(bytes(memory))] == [5, 6, 0, 7, 8, 9, 11]
+    told = held.take()
+    held.sent()
+    assert list(ledger.read(bytes(memory))) == []
+    short(7)
+    told += held.take()
+    firsts = [(part.first.id, len(part.start_times) // 8) for message in told for part in message.families]
+    assert firsts == [(10, 2), (14, 2), (18, 1), (22, 1), (24, 1)]
+
+
+def test_members_follow_each_other_until_one_is_given_back(peer: Peer) -> None:
+    peer.say(RunTasks([task(4)], [family()]))
+    peer.connection.receive()
+    connection = peer.connection
+    assert connection.next().number == 4
+    assert connection.next_place() < 0  # what was taken last is no member
+    assert connection.next().number == 5
+    assert connection.next_place() == 1
+    peer.say(Recall([8]))
+    connection.receive_now()
+    assert connection.next_place() < 0
+    assert numbers_left(peer) == [7]
+    assert connection.next_place() < 0
 
 
 def test_a_member_that_wrote_something_is_told_as_any_task() -> None:
