@@ -122,7 +122,7 @@ def _follows(before: TaskSpec, spec: TaskSpec, kept: set[ID]) -> bool:
 
 
 def _is_member(spec: TaskSpec) -> bool:
-    return bool(spec.config) and isinstance(spec.config[0], bytes)
+    return spec.name == plan.MEMBER
 
 
 def _add_checksums(constants: list[m.Constant], records: Sequence[Record]) -> None:
@@ -548,7 +548,9 @@ class SimClient:
                 TaskSpec(ID(session.id, number), "nothing", resources={"cpus": 1}),
             ]
         )
-        good = TaskSpec(ID(session.id, number + 1), "py/", [plan.OK, "", False, 1.0], resources={"cpus": 1})
+        good = TaskSpec(
+            ID(session.id, number + 1), "py/", plan.config_of("py/", [plan.OK, "", 0, 1.0]), resources={"cpus": 1}
+        )
         made = [TaskRecord(spec, (), None) for spec in (good, bad)]
         before = mirror.unfinished, mirror.submitted
         for record in made:
@@ -575,7 +577,9 @@ class SimClient:
                 TaskSpec(new, "py/", outputs=[ID(session.id, 999_999)], resources={"cpus": 1}),
             ]
         )
-        good = TaskSpec(ID(session.id, number + 1), "py/", [plan.OK, "", False, 1.0], resources={"cpus": 1})
+        good = TaskSpec(
+            ID(session.id, number + 1), "py/", plan.config_of("py/", [plan.OK, "", 0, 1.0]), resources={"cpus": 1}
+        )
 
         def replied(reply: Any, error: RainException | None) -> None:
             assert error is not None, f"a forged submit was taken: {bad}"
@@ -946,7 +950,7 @@ class SimClient:
             charged = world.charged(id)
             assert charged <= crashes, f"{id} was charged with {charged} crashes, of which it had {crashes}"
             own = (
-                behaviour == plan.FAIL
+                behaviour in (plan.FAIL, plan.HANG)
                 or (behaviour == plan.FLAKY and (times > retries or once))
                 or crashes >= 3
                 or (once and crashes > 0)
@@ -966,7 +970,7 @@ class SimClient:
             else:
                 disturbed = world.losses or world.objects_lost or world.cuts
                 assert disturbed or all(states[need] is TaskState.FINISHED for need in needs), what
-                assert behaviour != plan.FAIL, what
+                assert behaviour not in (plan.FAIL, plan.HANG), what
                 assert world.fits(spec, world.ever), what
                 for output in spec.outputs:
                     told = session.state(output)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ from tests.support.members import apart, as_columns, is_plain, joined
 if TYPE_CHECKING:
     from tests.sim.world import World
 
-TICK_S = 0.1
+TICK_S = LOOK_S = 0.1
 PING_S = 2.5
 QUIET = (ev.Tick, ev.TurnEnded)
 """Events that mostly lead to nothing."""
@@ -97,7 +98,7 @@ class SimGovernor:
         self.core = GovernorCore(host, resources)
         self.side: PeerSide | None = None
         self.turn_due = False
-        self.ticking = False
+        self.tick_at = inf
         self.files = 0
         self.builtins: dict[int, do.RunBuiltin] = {}
         self._do: dict[type, Callable[[Any], None]] = {
@@ -118,7 +119,7 @@ class SimGovernor:
             do.KeepPreview: self._keep_preview,
             do.ReadOutputs: self._read_outputs,
             do.RunBuiltin: self._run_builtin,
-            do.CancelBuiltin: lambda effect: None,
+            do.CancelBuiltin: self._cancel_builtin,
         }
         self.outbox: list[Any] = []
         self.connect(left)
@@ -206,9 +207,6 @@ class SimGovernor:
         if not self.turn_due:
             self.turn_due = True
             self.world.clock.after(self.world.turn_delay(), self._turn_ended)
-        if not self.ticking and not self.core.quiet:
-            self.ticking = True
-            self.world.clock.after(TICK_S, self._tick)
 
     def _apply(self, event: ev.AnyEvent) -> None:
         world = self.world
@@ -226,13 +224,18 @@ class SimGovernor:
             assert self.side is not None
             self.side.send(self.outbox)
             self.outbox = []
+            self._wait()
 
-    def _tick(self) -> None:
-        self.ticking = False
-        if self.alive:
-            for id, executor in list(self.executors.items()):
-                if executor.running is not None:
-                    self.step(ev.ExecutorSeen(id, executor.running[0].number))
+    def _wait(self) -> None:
+        """Let time pass until the core's next deadline; of the ticks before it nothing would come."""
+        due_at, now = self.core.due_at(), self.world.clock.now
+        if due_at < inf and self.tick_at > (tick_at := max(due_at, now + TICK_S)):
+            self.tick_at = tick_at
+            self.world.clock.after(tick_at - now, self._tick, tick_at)
+
+    def _tick(self, tick_at: float) -> None:
+        if self.tick_at == tick_at:  # else there was an earlier one to wait for
+            self.tick_at = inf
             self.step(ev.Tick())
 
     # -- store ----------------------------------------------------------------------------------
@@ -371,6 +374,7 @@ class SimGovernor:
         executor.run += 1
         item = executor.running[0]
         if item.assignment.spec.task_type == COMPANION:
+            self._look_later(id, executor)
             self.world.clock.after(0.001 + 0.05 * self.random.random(), self._companion_up, id, executor, executor.run)
             return
         self.world.executed(item.assignment, self.host)
@@ -378,6 +382,16 @@ class SimGovernor:
         self.world.clock.after(seconds, self._done, id, executor, executor.run)
         if self.random.random() < 0.3:
             self.step(ev.ExecutorSeen(id, item.number))
+        elif seconds > LOOK_S / 100:
+            self._look_later(id, executor)
+
+    def _look_later(self, id: int, executor: PaperExecutor) -> None:
+        self.world.clock.after(LOOK_S * self.random.random(), self._look, id, executor, executor.run)
+
+    def _look(self, id: int, executor: PaperExecutor, run: int) -> None:
+        """It is looked which task the executor is on."""
+        if not executor.dead and executor.run == run and executor.running is not None:
+            self.step(ev.ExecutorSeen(id, executor.running[0].number))
 
     def _companion_up(self, id: int, executor: PaperExecutor, run: int) -> None:
         if executor.dead or executor.run != run or executor.running is None:
@@ -563,9 +577,19 @@ class SimGovernor:
         self.world.clock.after(plan.script_of(spec.config)[3] / 1000, self._builtin_done, effect, values)
 
     def _builtin_done(self, effect: do.RunBuiltin, values: list[bytes]) -> None:
-        if self.alive:
-            del self.builtins[effect.number]
+        if self.alive and self.builtins.pop(effect.number, None) is not None:
             result = self._outcome(effect.assignment, values)
             assert result is not None
             self._adopt(result)
             self.step(ev.BuiltinEnded(effect.number, result))
+
+    def _cancel_builtin(self, effect: do.CancelBuiltin) -> None:
+        self.world.clock.after(0.003 * self.columns.random(), self._builtin_cancelled, effect.number)
+
+    def _builtin_cancelled(self, number: int) -> None:
+        builtin = self.builtins.pop(number, None)
+        if self.alive and builtin is not None:
+            assignment = builtin.assignment
+            error = TaskError("cancelled", "it was cancelled")
+            result = TaskResult(assignment.spec.id, assignment.attempt, TaskInfo(duration=0.0), [], error)
+            self.step(ev.BuiltinEnded(number, result))

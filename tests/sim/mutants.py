@@ -217,14 +217,14 @@ MUTANTS = [
     _governor(
         "an executor stays in a preview for ever",
         "previews",
-        "now - executor.preview_since > PREVIEW_LATE_S",
-        "now - executor.preview_since > 1e9",
+        "executor.preview_since + PREVIEW_LATE_S",
+        "executor.preview_since + 1e9",
     ),
     _governor(
         "executors that run something make previews",
         "previews",
-        "rests = executor.state is ExecutorState.IDLE and",
-        "rests =",
+        "executor.idle_since + PREVIEW_REST_S if executor.state is ExecutorState.IDLE else inf",
+        "executor.idle_since + PREVIEW_REST_S",
     ),
     _client(
         "a wait does not look again",

@@ -1,14 +1,15 @@
 """What a seed asks for: graphs whose tasks say how they behave, what each should give, and what goes wrong when.
 
-A task's config is ``[behaviour, salt, bytes, milliseconds]``: outputs are said to be files of so many bytes, with 0
-they are small. Members of families have that as their pickled arguments (`script_of`). Values are short digests of the
-config and the inputs' values, so that the serial run that `Graph` makes while it grows knows what each object must be,
-wherever and however often it is made.
+A task's script is ``[behaviour, salt, bytes, milliseconds]``: outputs are said to be files of so many bytes, with 0
+they are small. It is the task's config; of Python tasks it stands for the pickled arguments (`script_of`). Values are
+short digests of the config and the inputs' values, so that the serial run that `Graph` makes while it grows knows what
+each object must be, wherever and however often it is made.
 """
 
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from random import Random
 from typing import Any
 
@@ -20,8 +21,11 @@ from rain.common.protocol.messages import Constant
 from rain.common.spec import ObjectSpec, TaskOptions, TaskSpec, TaskSpecInput
 from rain.common.task_configs import CONCAT
 
-OK, FAIL, FLAKY, CRASH, POISON, PASS = "ok", "fail", "flaky", "crash", "poison", "pass"
+OK, FAIL, FLAKY, CRASH, POISON, PASS, HANG = "ok", "fail", "flaky", "crash", "poison", "pass", "hang"
 MB, GB = 1_000_000, 1_000_000_000
+FOR_EVER_MS = 1e9
+MEMBER = "member"
+"""The name of tasks that may be members of a family."""
 
 
 def digest(*parts: bytes) -> bytes:
@@ -41,9 +45,23 @@ def checksum(value: Any) -> int:
 def script_of(config: Any) -> list[Any]:
     """How a task behaves: behaviour, salt, bytes, milliseconds."""
     script: list[Any] = config
-    if isinstance(config[0], bytes):
-        script = msgspec.msgpack.decode(config[0])
+    return _unpacked(config[0]) if isinstance(config[0], bytes) else script
+
+
+@lru_cache(1000)
+def _unpacked(packed: bytes) -> list[Any]:
+    script: list[Any] = msgspec.msgpack.decode(packed)
     return script
+
+
+def plain_task(id: ID) -> TaskSpec:
+    """A task that does nothing in a millisecond."""
+    return TaskSpec(id, "py/", config_of("py/", [OK, "", 0, 1.0]), resources={"cpus": 1})
+
+
+def config_of(kind: str, script: list[Any]) -> list[Any]:
+    """The config of a task with such a script."""
+    return [msgspec.msgpack.encode(script), [], []] if kind == "py/" else script
 
 
 def outputs_of(spec: TaskSpec, inputs: list[bytes]) -> list[bytes]:
@@ -63,6 +81,7 @@ class Graph:
         self.first = first or []
         self.gangs = Random(session_id + len(self.first))  # so that histories without gangs are what they were
         self.families = Random(session_id + 1_000_003)  # dice of their own
+        self.hangs = Random(session_id + 2_000_003)  # dice of their own
         self.random = random
         self.next = 0
         self.tasks: dict[ID, TaskSpec] = {}
@@ -176,10 +195,16 @@ class Graph:
             nodes = self.gangs.randint(2, min(able, 3))
             options = msgspec.structs.replace(options or TaskOptions(), nodes=nodes)
         milliseconds = random.choice([0.1, 0.1, 1.0, 10.0, 100.0, 1500.0])
+        if behaviour == OK and self.hangs.random() < 0.06:
+            hangs = self.hangs.random() < 0.5
+            timeout = self.hangs.choice([0.2, 0.6]) if hangs else 60.0
+            options = msgspec.structs.replace(options or TaskOptions(), timeout=timeout)
+            if hangs:
+                behaviour, milliseconds = HANG, FOR_EVER_MS
         spec = TaskSpec(
             id,
             kind,
-            [behaviour, str(id), random.choice([0, 0, 0, MB, MB, GB]), milliseconds],
+            config_of(kind, [behaviour, str(id), random.choice([0, 0, 0, MB, MB, GB]), milliseconds]),
             [TaskSpecInput(input, f"in{i}") for i, input in enumerate(inputs)],
             [output.id for output in outputs],
             dict(resources),
@@ -224,8 +249,8 @@ class Graph:
             elif roll < 0.14:
                 behaviour, times = CRASH, dice.randint(1, 2)
             script = [behaviour, str(id), size, dice.choice([0.1, 0.1, 1.0, 10.0, 200.0])]
-            config = [msgspec.msgpack.encode(script), [], []]
-            spec = TaskSpec(id, "py/", config, list(inputs), ids, dict(asked), "member", {}, function, options)
+            config = config_of("py/", script)
+            spec = TaskSpec(id, "py/", config, list(inputs), ids, dict(asked), MEMBER, {}, function, options)
             specs = [ObjectSpec(output, label=f"out{i}") for i, output in enumerate(ids)]
             tasks.append(spec)
             objects.extend(specs)

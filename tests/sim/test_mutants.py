@@ -8,6 +8,7 @@ import os
 import pytest
 
 from tests.sim import world
+from tests.sim.deadline_mutants import DEADLINE_MUTANTS
 from tests.sim.family_mutants import FAMILY_MUTANTS
 from tests.sim.mutants import MUTANTS as OTHERS
 from tests.sim.mutants import mutated, plant
@@ -45,5 +46,5 @@ def test_there_are_enough_and_each_can_be_planted() -> None:
     assert len(OTHERS) >= 20
     assert len(RESTART_MUTANTS) >= 20
     assert len(FAMILY_MUTANTS) >= 20
-    for mutant in MUTANTS:
+    for mutant in (*MUTANTS, *DEADLINE_MUTANTS):
         compile(mutated(mutant), mutant.module, "exec")

@@ -175,13 +175,19 @@ class GovernorCore:
         values.update({f"{name}_used": total[name] - free[name] for name in total})
         return values
 
-    @property
-    def quiet(self) -> bool:
-        """Whether nothing runs, nothing is on its way and no time is set to leave; for tests, which then let no time
-        pass."""
+    def due_at(self) -> float:
+        """The next deadline, when a turn has ended.
+
+        Returns
+        -------
+        float
+            Before that time neither `Tick` nor `TurnEnded` does anything, unless something else happens; infinity:
+            never. It may be a time that has passed, if that cannot be told.
+        """
         state = self._state
-        leaves = state.departure.stage in (Stage.DRAINING, Stage.HANDING_BACK)
-        return not (state.executors or state.builtins or state.fetching or state.held or leaves)
+        return min(
+            departure.due_at(state), executor_lifecycle.due_at(state), previews.due_at(state), dispatch.due_at(state)
+        )
 
     def check(self) -> None:
         """Assert all invariants; for tests."""

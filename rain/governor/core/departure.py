@@ -12,6 +12,8 @@ so it does when the server is gone, because nothing can be handed over then.
 
 from __future__ import annotations
 
+from math import inf
+
 from rain.common.limits import LEAVE_MOVE_S
 from rain.common.protocol.messages import Dismiss, Drain, Draining
 from rain.governor.core.commands import end_attempt
@@ -71,6 +73,15 @@ def tell_held(state: State, now: float) -> None:
     for task, (result, until) in list(state.held.items()):
         if until <= now:
             finish(state, task, result)
+
+
+def due_at(state: State) -> float:
+    """When `tell_held` or `check_time` will act if nothing else happens."""
+    departure = state.departure
+    at = min([until for _, until in state.held.values()], default=inf)
+    if departure.stage is Stage.DRAINING:
+        return min(at, departure.tasks_until, departure.until)
+    return min(at, departure.until) if departure.stage is Stage.HANDING_BACK else at
 
 
 def check_time(state: State, now: float) -> None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from heapq import heapify, heappop, heappush, heapreplace
 from itertools import islice
+from math import inf
 
 from rain.common.limits import EXECUTOR_IDLE_S, PREFETCH_MEMBERS_MAX, PREFETCH_MEMBERS_S, PREFETCH_S, PREFETCH_TASKS_MAX
 from rain.governor.core import previews
@@ -42,7 +43,7 @@ from rain.governor.core.records import (
     Task,
 )
 from rain.governor.resources import Allocation, ResourceRequest
-from rain.governor.states import ExecutorState, Phase
+from rain.governor.states import ExecutorState, Phase, Stage
 
 SHORT_S = 4 * PREFETCH_S
 """Tasks that are expected to take longer than this are neither queued nor queued behind."""
@@ -302,7 +303,11 @@ def _members_within(group: Group, seconds: float, room: float) -> int:
 
 def _overdue(executor: Executor, head: Task | Piece, now: float) -> bool:
     """Whether the running task takes much longer than was expected."""
-    return executor.started and now - executor.head_at > SHORT_S + 3 * max(head.cost, 0.0)
+    return executor.started and _overdue_at(executor, head) <= now
+
+
+def _overdue_at(executor: Executor, head: Task | Piece) -> float:
+    return executor.head_at + SHORT_S + 3 * max(head.cost, 0.0)
 
 
 def _enqueue(state: State, executor: Executor, task: Task) -> None:
@@ -426,13 +431,9 @@ def _relieve(state: State, now: float) -> None:
     """Recall what is queued behind a task that takes too long, or where another executor has nothing to do."""
     for executor in state.executors.values():
         head = executor.head
-        if head is None or executor.state is not ExecutorState.BUSY:
+        if head is None or not _holds_up(executor, head):
             continue
-        if len(executor.queue) < 2 and not (isinstance(head, Piece) and head.count > 1):
-            continue
-        if executor.recalls or not executor.started:
-            continue
-        if _overdue(executor, head, now):
+        if _overdue_at(executor, head) <= now:
             recall_others(state, executor)
         elif executor.load - head.cost > REBALANCE_S:
             group = executor.group
@@ -441,9 +442,32 @@ def _relieve(state: State, now: float) -> None:
                 recall_others(state, executor, (count + 1) // 2)
 
 
+def _holds_up(executor: Executor, head: Task | Piece) -> bool:
+    """Whether something is queued behind the running task that can be recalled."""
+    if executor.state is not ExecutorState.BUSY or executor.recalls or not executor.started:
+        return False
+    return len(executor.queue) > 1 or (isinstance(head, Piece) and head.count > 1)
+
+
+def due_at(state: State) -> float:
+    """When `dispatch` or `end_idle_executors` will act if nothing else happens; a time that has passed: perhaps at any
+    time."""
+    ends = [_idle_until(executor) for executor in islice(state.idle.values(), 1)]
+    if state.departure.stage is Stage.STAYING:
+        if sum([bool(group.ready) for group in state.hungry]) > 1 and not state.server_behind:
+            return -inf  # whether one may pass another depends on how long others have run
+        heads = [(executor, executor.head) for executor in state.executors.values()]
+        ends += [_overdue_at(executor, head) for executor, head in heads if head and _holds_up(executor, head)]
+    return min(ends, default=inf)
+
+
+def _idle_until(executor: Executor) -> float:
+    return executor.idle_since + EXECUTOR_IDLE_S
+
+
 def end_idle_executors(state: State, now: float) -> None:
     """End executors that have been idle for long."""
     for executor in list(state.idle.values()):
-        if now - executor.idle_since < EXECUTOR_IDLE_S:
+        if _idle_until(executor) > now:
             break
         end_idle(state, executor)

@@ -12,6 +12,7 @@ and are charged nothing; only the task in the shared word of an executor that di
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 
 from rain.common.ids import ID
 from rain.common.limits import CANCEL_GRACE_S, EXECUTOR_START_S
@@ -28,7 +29,16 @@ from rain.governor.core.events import (
     OverMemory,
 )
 from rain.governor.core.families.members import come_back as members_back
-from rain.governor.core.families.members import cut, find_in, head_task, materialise, materialised
+from rain.governor.core.families.members import (
+    cut,
+    find_in,
+    head_task,
+    materialise,
+    materialised,
+    seen_until,
+    timeout_at,
+    up_until,
+)
 from rain.governor.core.families.members import recalled as members_recalled
 from rain.governor.core.families.ranges import Piece
 from rain.governor.core.families.results import OVERHEAD_S, hold
@@ -214,6 +224,7 @@ def settle(state: State, executor: Executor, now: float) -> None:
         if executor.state is ExecutorState.INTERRUPTED and executor.target not in executor.queue:
             # Others were too far along to be recalled: they may end in peace.
             executor.state = ExecutorState.DRAINING
+            executor.kill_at = inf
             _answer_stops(state, executor)
         elif executor.state in (ExecutorState.BUSY, ExecutorState.DRAINING):
             _answer_stops(state, executor)
@@ -550,34 +561,38 @@ def builtin_ended(state: State, event: BuiltinEnded, now: float) -> None:
 def check_deadlines(state: State, now: float) -> None:
     """Grace periods, timeouts and starts that took too long."""
     for executor in list(state.executors.values()):
-        if executor.state is ExecutorState.KILLED:
+        if _ends_at(executor) > now:
             continue
-        if previews.is_late(executor, now):
+        if previews.late_at(executor) <= now:
             _retire(state, executor, End.PREVIEW)
             kill(state, executor)
-            continue
-        if not executor.queue:
-            continue
-        if executor.state is ExecutorState.INTERRUPTED and executor.kill_at <= now:
+        elif executor.kill_at <= now:
             kill(state, executor)
-            continue
-        if not executor.started and executor.group.own and now - executor.born_at > EXECUTOR_START_S:
+        elif up_until(executor) <= now:
             _retire(state, executor, End.START)
             kill(state, executor)
-            continue
-        seen = find_in(executor, executor.seen)
-        if isinstance(seen, Piece) and seen.seen_place != seen.place_of(executor.seen):
-            continue  # another one was seen
-        if seen is not None and _over_time(seen, now):
+        else:
             task = materialised(state, executor, executor.seen)
             assert task is not None
             kill_for(state, executor, End.TIMEOUT, task)
     for builtin in list(state.builtins.values()):
-        task = builtin.task
-        if task.phase is Phase.BUILTIN and _over_time(task, now):
+        if _builtin_until(builtin) <= now:
             end_builtin(state, builtin, End.TIMEOUT)
 
 
-def _over_time(task: Task | Piece, now: float) -> bool:
-    timeout = task.range.timeout if isinstance(task, Piece) else task.timeout
-    return timeout is not None and task.seen_at is not None and now - task.seen_at > timeout
+def due_at(state: State) -> float:
+    """When `check_deadlines` will act if nothing else happens."""
+    ends = [_ends_at(executor) for executor in state.executors.values()]
+    ends += [_builtin_until(builtin) for builtin in state.builtins.values()]
+    return min(ends, default=inf)
+
+
+def _ends_at(executor: Executor) -> float:
+    if executor.state is ExecutorState.KILLED:
+        return inf
+    at = previews.late_at(executor)
+    return min(at, executor.kill_at, up_until(executor), seen_until(executor)) if executor.queue else at
+
+
+def _builtin_until(builtin: Builtin) -> float:
+    return timeout_at(builtin.task) if builtin.task.phase is Phase.BUILTIN else inf

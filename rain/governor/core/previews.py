@@ -14,6 +14,8 @@ is made on demand (`rain.governor.views.viewing`).
 
 from __future__ import annotations
 
+from math import inf
+
 from rain.common.limits import (
     PREVIEW_BYTES_MAX,
     PREVIEW_LATE_S,
@@ -83,24 +85,47 @@ def _is_loaded(spec: ObjectSpec, output: OutputResult) -> bool:
 def ask(state: State, now: float) -> None:
     """On a tick: executors that have rested make the newest preview that they owe."""
     for executor in state.previews_due:
-        rests = executor.state is ExecutorState.IDLE and now - executor.idle_since >= PREVIEW_REST_S
-        if rests and executor.preview is None:
+        if executor.preview is None and _rested_at(executor) <= now:
             _ask_next(state, executor, now)
 
 
-def _ask_next(state: State, executor: Executor, now: float) -> None:
-    if state.departure.stage is not Stage.STAYING or any(group.ready for group in state.hungry):
-        return  # a waiting task goes first
+def due_at(state: State) -> float:
+    """When `ask` will ask an executor if nothing else happens."""
+    if not state.previews_due or _put_off(state):
+        return inf
+    owing = [executor for executor in state.previews_due if executor.preview is None and _newest_due(executor) >= 0]
+    return min(map(_rested_at, owing), default=inf)
+
+
+def _rested_at(executor: Executor) -> float:
+    return executor.idle_since + PREVIEW_REST_S if executor.state is ExecutorState.IDLE else inf
+
+
+def _put_off(state: State) -> bool:
+    """Whether none is made now, as a waiting task goes first."""
+    return state.departure.stage is not Stage.STAYING or any(group.ready for group in state.hungry)
+
+
+def _newest_due(executor: Executor) -> int:
+    """The place of the newest preview that it owes and that is still wanted; -1: there is none."""
     due = executor.previews_due
     for place in range(len(due) - 1, -1, -1):
         preview = due[place]
         wanted = worthwhile(executor.session.tasks_seen, preview.task_s) and _is_there(preview)
         if wanted and preview.estimate.given_up < PREVIEWS_GIVEN_UP_MAX:
-            del due[place:]
-            executor.preview = preview
-            executor.preview_since = now
-            state.out.append(MakePreview(executor.id, preview.known))
-            return
+            return place
+    return -1
+
+
+def _ask_next(state: State, executor: Executor, now: float) -> None:
+    if _put_off(state):
+        return
+    place = _newest_due(executor)
+    if place >= 0:
+        executor.preview = executor.previews_due[place]
+        del executor.previews_due[place:]
+        executor.preview_since = now
+        state.out.append(MakePreview(executor.id, executor.preview.known))
 
 
 def _is_there(preview: DuePreview) -> bool:
@@ -134,14 +159,12 @@ def may_run(executor: Executor, task: Task | Range, now: float) -> bool:
     return executor.preview is None or (now - executor.preview_since <= PREVIEW_SLOW_S and not task.solo)
 
 
-def is_late(executor: Executor, now: float) -> bool:
-    """Whether an executor is to be ended, as it does not come back from a preview. One that is on a task has."""
+def late_at(executor: Executor) -> float:
+    """When an executor is to be ended, as it does not come back from a preview. One that is on a task has."""
+    if executor.preview is None:
+        return inf
     head = executor.head
-    return (
-        executor.preview is not None
-        and now - executor.preview_since > PREVIEW_LATE_S
-        and (head is None or head.seen_at is None)
-    )
+    return executor.preview_since + PREVIEW_LATE_S if head is None or head.seen_at is None else inf
 
 
 def executor_gone(state: State, executor: Executor, wanted: bool) -> None:

@@ -6,6 +6,7 @@ Only the modules of this package write these; `rain.governor.core.check` says ho
 from __future__ import annotations
 
 from collections import deque
+from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from rain.common.ids import ID
@@ -350,7 +351,7 @@ class Executor:
     target : int
         The number that `end` is about, 0 none.
     kill_at : float
-        When to stop waiting for an interrupted one to obey.
+        When to stop waiting for an interrupted one to obey; infinity for others.
     stops : list
         Cancelled attempts to be answered when it is gone.
     over_bytes, over_written_bytes : int
@@ -408,7 +409,7 @@ class Executor:
         self.recalls: deque[list[int]] = deque()
         self.end: End | None = None
         self.target = 0
-        self.kill_at = 0.0
+        self.kill_at = inf
         self.stops: list[tuple[ID, int]] = []
         self.over_bytes = self.over_written_bytes = 0
         self.previews_due: list[DuePreview] = []

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from rain.common.errors import RainException
 from rain.common.ids import ID
+from rain.common.limits import EXECUTOR_START_S
 from rain.common.protocol.families import assignments, member_outputs, member_spec
 from rain.common.protocol.messages import FamilyAssignment, TaskAssignment
 from rain.governor.core.families.leaving import left
@@ -150,6 +153,25 @@ def cut(piece: Piece, place: int) -> Piece | None:
     executor.queue[behind.key] = behind
     executor.queue = dict(sorted(executor.queue.items()))
     return behind
+
+
+def up_until(executor: Executor) -> float:
+    """When an executor that was started has taken too long to come up."""
+    return inf if executor.started or not executor.group.own else executor.born_at + EXECUTOR_START_S
+
+
+def seen_until(executor: Executor) -> float:
+    """When the task that an executor is on has taken too long."""
+    seen = find_in(executor, executor.seen)
+    if isinstance(seen, Piece) and seen.seen_place != seen.place_of(executor.seen):
+        return inf  # another one was seen
+    return inf if seen is None else timeout_at(seen)
+
+
+def timeout_at(task: Task | Piece) -> float:
+    """When an attempt has taken too long."""
+    timeout = task.range.timeout if isinstance(task, Piece) else task.timeout
+    return inf if timeout is None or task.seen_at is None else task.seen_at + timeout
 
 
 def find_in(executor: Executor, number: int) -> Task | Piece | None:
