@@ -10,6 +10,7 @@ from rain.client.core.reuse.entries import Entry
 from rain.client.operations.constant_values import Value
 from rain.client.reuse.folder import Folder
 from rain.common.formatting import duration_text
+from rain.common.limits import INLINE_BYTES_MAX
 from rain.common.location import Inline
 from rain.common.spec import ObjectInfo, TaskInfo
 from rain.objects.readers import FileReader, ObjectReader
@@ -53,7 +54,7 @@ def ready(folder: Folder, record: TaskRecord, entry: Entry) -> list[Any] | str:
             found = folder.map_output(entry.key, number, stored)
             if isinstance(found, str):
                 return found
-            value = StoredValue(found)
+            value = StoredValue(found) if stored.size > INLINE_BYTES_MAX else Value(found.read(), stored.size)
         value.content_size, value.encoded = stored.content_size, stored.encoded
         values.append(value)
     return values

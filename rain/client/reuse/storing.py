@@ -213,8 +213,9 @@ class Storer:
             (instance,) = block(self._results.fetch(self._session, [handle_of(self._session, record)]))
             info = instance.info
             reader = instance.reader
-            few = not instance.reader.is_dir and instance.size <= CACHE_INLINE_BYTES_MAX
-            data = instance.get_bytes() if few else None
+            data = instance.get_bytes() if instance.size <= CACHE_INLINE_BYTES_MAX else None
+            if data is not None and len(data) > CACHE_INLINE_BYTES_MAX:  # the archive of a directory
+                data, reader = None, BytesReader(data)
         size, hasher = 0, xxhash.xxh3_128()
         for piece in [data] if data is not None else reader.pieces():
             size += memoryview(piece).nbytes

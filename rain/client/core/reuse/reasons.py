@@ -71,7 +71,7 @@ def why(
         return f"recomputed because its result is not in {folder} any more"
     alike = [noted for noted in history.calls if noted.call.code == call.code]
     if not alike:
-        return f"recomputed because {_listed(changes(_latest(history, code), code))}"
+        return f"recomputed because {_listed(_changes(history, code))}"
     nearest = max(reversed(alike), key=lambda noted: _likeness(noted.call, call))
     given = _other_arguments(nearest.call, call)
     if given:
@@ -79,8 +79,10 @@ def why(
     return f"recomputed because {_listed(_of_call(nearest.call, call, origins or {}))}"
 
 
-def _latest(history: History, code: Code) -> Code:
-    return history.codes[-1] if history.codes else Code(code.path, code.name, [])
+def _changes(history: History, code: Code) -> list[str]:
+    """What changed since the version of the code that is most like it, of these the last one."""
+    found = [list(changes(before, code)) for before in reversed(history.codes)]
+    return min(found, key=len, default=[])
 
 
 def changes(before: Code, now: Code) -> Iterator[str]:
