@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rain import __version__
-from rain.cli import journal, pools
+from rain.cli import cache, journal, pools
 from rain.cli.kubernetes import k8s
 from rain.cli.pools import split_verbatim
 from rain.cli.restart import restart
@@ -51,6 +51,7 @@ app = typer.Typer(
 
 app.add_typer(pools.app)
 app.add_typer(journal.app, name="journal")
+app.add_typer(cache.app, name="cache")
 
 _ROLES = ("client", "governor", "http")
 """The roles for which `rain status --token` prints a token."""

@@ -215,7 +215,7 @@ class Storer:
             reader = instance.reader
             data = instance.get_bytes() if instance.size <= CACHE_INLINE_BYTES_MAX else None
             if data is not None and len(data) > CACHE_INLINE_BYTES_MAX:  # the archive of a directory
-                data, reader = None, BytesReader(data)
+                reader, data = BytesReader(data), None
         size, hasher = 0, xxhash.xxh3_128()
         for piece in [data] if data is not None else reader.pieces():
             size += memoryview(piece).nbytes
