@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from rain.cli.words.misuse import Misuse
 from rain.cli.words.printing import count, printable, table
 from rain.client.core.reuse.entries import Entry
 from rain.client.core.reuse.reasons import History, changes
@@ -117,8 +118,7 @@ def _explain_result(folder: Folder, entry: Entry, as_json: bool) -> None:
     noted = next((noted for noted in history.calls if noted.key == entry.key), None)
     code = next((code for code in history.codes if noted is not None and code.digest == noted.call.code), None)
     if as_json:
-        told = {"entry": {**msgspec.to_builtins(entry), "outputs": [_output(output) for output in entry.outputs]}}
-        told |= {"call": msgspec.to_builtins(noted), "code": msgspec.to_builtins(code)}
+        told = {"entry": _plain(entry), "call": _plain(noted), "code": _plain(code)}
         print(json.dumps(told))
         return
     print(printable(f"{entry.arguments or entry.name}, key {entry.key}"))
@@ -142,14 +142,16 @@ def _explain_result(folder: Folder, entry: Entry, as_json: bool) -> None:
     print(f"  {noted.call.interpreter}" + (f", {versions}" if versions else ""))
 
 
-def _output(output: Any) -> dict[str, Any]:
-    """An output for JSON: without its bytes."""
-    return {name: value for name, value in msgspec.structs.asdict(output).items() if name != "data"}
+def _plain(value: Any) -> Any:
+    """A record for JSON, by the names of its fields; without the bytes of outputs."""
+    if isinstance(value, msgspec.Struct):
+        return {name: _plain(item) for name, item in msgspec.structs.asdict(value).items() if name != "data"}
+    return [_plain(item) for item in value] if isinstance(value, list) else value
 
 
 def _explain_function(history: History, results: int, as_json: bool) -> None:
     if as_json:
-        print(json.dumps({"results": results, "history": msgspec.to_builtins(history)}))
+        print(json.dumps({"results": results, "history": _plain(history)}))
         return
     print(printable(f"{history.path}: {count(results, 'result')}, {count(len(history.codes), 'version')} of its code"))
     for before, now in zip(history.codes, history.codes[1:], strict=False):
@@ -166,16 +168,16 @@ def prune(
         str, typer.Option("--bytes", metavar="SIZE", help="leave at most so much, say 5G: what was used last")
     ] = "",
     days: Annotated[
-        float, typer.Option("--unused-days", metavar="DAYS", min=0, help="remove what was not used for so long")
-    ] = -1.0,
+        float | None, typer.Option("--unused-days", metavar="DAYS", min=0, help="remove what was not used for so long")
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="remove all results")] = False,
 ) -> None:
     """Remove results. Sessions that run now compute what they miss."""
     opened = _opened(folder)
-    if not (bytes_max or days >= 0 or everything):
-        raise RainException("say what is to go: --bytes SIZE, --unused-days DAYS, or --all")
+    if not (bytes_max or days is not None or everything):
+        raise Misuse("say what is to go: --bytes SIZE, --unused-days DAYS, or --all")
     kept = opened.kept()
-    gone = {one.key for one in kept if everything or (days >= 0 and one.used < time.time() - days * _DAY_S)}
+    gone = {one.key for one in kept if everything or (days is not None and one.used < time.time() - days * _DAY_S)}
     for key in gone:
         opened.remove(key)
     removed = len(gone)

@@ -52,7 +52,7 @@ def test_results_are_listed_explained_and_removed(
     status, text = run(capsys, "explain", "nothing", *here)
     assert (status, "there are results of __main__:fit" in text) == (1, True)
 
-    assert run(capsys, "prune", *here)[0] == 1
+    assert run(capsys, "prune", *here)[0] == 2
     assert "say what is to go" in run(capsys, "prune", *here)[1]
     size = found["results"][0]["bytes"]
     assert run(capsys, "prune", *here, "--bytes", str(4 * size))[1].startswith("removed 2 results; 4 results, ")

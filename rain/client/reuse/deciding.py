@@ -132,6 +132,8 @@ class _Decision:
         self._tasks = tasks
         self._pure: dict[int, str] = {}
         self._histories: dict[str, History | None] = {}
+        self._digester = results.digester()
+        self._of_members: dict[Family, dict[str, str]] = {}
         self._hits: dict[TaskRecord, tuple[Entry, list[Any]]] = {}
 
     # -- what is there --------------------------------------------------------------------------
@@ -161,28 +163,34 @@ class _Decision:
         reuse.key, reuse.function = reuse.call.key(reuse.code.path), record.spec.function
 
     def _call(self, record: TaskRecord, reuse: Reuse) -> Call:
-        code, modules = reuse.code, set[str]()
-        arguments, options = reuse.arguments, dict(reuse.options)
+        code, options, arguments = reuse.code, self._options(record, reuse), reuse.arguments
         if arguments is None:
-            arguments = self._plain_arguments(record, reuse, modules)
-        options["outputs"] = keys.digest(
-            f"{out.spec.label} {out.spec.content_type} {out.spec.data_type}" for out in record.outputs
-        )
-        if record.spec.task_type == PYTHON:
-            options["loading"] = self._loading(record)
+            arguments = self._plain_arguments(record, reuse)
         if code.draws:
             seed = read_config(record.spec.config, PyConfig).seed
             if seed is None:
                 raise Unclear("it draws random numbers by rain.rng(), and the session has no seed")
-            options["seed"] = f"{seed}, as task {record.spec.id.id}"
-        libraries = {**code.libraries, **versions_of(modules)} if modules else code.libraries
-        return Call(code.digest, interpreter(), libraries, arguments, self._inputs(record), options)
+            options = {**options, "seed": f"{seed}, as task {record.spec.id.id}"}
+        libraries = {**code.libraries, **versions_of(reuse.modules)} if reuse.modules else code.libraries
+        return Call(reuse.code_digest, interpreter(), libraries, arguments, self._inputs(record), options)
 
-    def _plain_arguments(self, record: TaskRecord, reuse: Reuse, modules: set[str]) -> dict[str, str]:
+    def _options(self, record: TaskRecord, reuse: Reuse) -> dict[str, str]:
+        """What counts beside code, arguments and inputs; the same for all members of a family."""
+        known = None if record.family is None else self._of_members.get(record.family)
+        if known is None:
+            outputs = (f"{out.spec.label} {out.spec.content_type} {out.spec.data_type}" for out in record.outputs)
+            known = {**reuse.options, "outputs": keys.digest(outputs)}
+            if record.spec.task_type == PYTHON:
+                known["loading"] = self._loading(record)
+            if record.family is not None:
+                self._of_members[record.family] = known
+        return known
+
+    def _plain_arguments(self, record: TaskRecord, reuse: Reuse) -> dict[str, str]:
         args, kwargs = pickle.loads(read_config(record.spec.config, PyConfig).args)
-        digester, parameters = self._results.digester(), reuse.parameters
+        parameters, digest = reuse.parameters, self._digester.digest
         named = enumerate(parameters.with_names(args, kwargs))
-        return {parameters.label(name, number): digester.digest(value) for number, (name, value) in named}
+        return {parameters.label(name, number): digest(value) for number, (name, value) in named}
 
     def _loading(self, record: TaskRecord) -> str:
         """How arguments arrive and results leave, told without the numbers of objects."""

@@ -36,6 +36,7 @@ from rain.objects.files import StaleFile
 from rain.objects.readers import FileReader
 
 _MARK = "rain results, format "
+_READ_BYTES = 1 << 18
 
 
 def default_folder() -> str:
@@ -139,7 +140,7 @@ class Folder:
             raise
 
     def _entry(self, key: str) -> str:
-        return os.path.join(self.path, "results", key[:2], key)
+        return f"{self.path}/results/{key[:2]}/{key}"
 
     def data_file(self, key: str, number: int, output: Output) -> str:
         """Where a large output lies."""
@@ -160,8 +161,7 @@ class Folder:
         """
         path = self._entry(key)
         try:
-            with open(path, "rb", buffering=0) as file:
-                data = file.read()
+            data = _read(path)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -290,6 +290,20 @@ class Folder:
                 continue
         removed = set(gone)
         return len(gone), sum(one.size for one in kept if one.key not in removed)
+
+
+def _read(path: str) -> bytes:
+    """A small file; in few calls of the system, as there may be thousands."""
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        pieces = []
+        while piece := os.read(fd, _READ_BYTES):
+            pieces.append(piece)
+            if len(piece) < _READ_BYTES:
+                break
+        return b"".join(pieces)
+    finally:
+        os.close(fd)
 
 
 def _files(path: str) -> list[os.DirEntry[str]]:

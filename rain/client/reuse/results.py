@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rain.client.core.reuse.keys import Code, digest
 from rain.client.core.reuse.task import Reuse
 from rain.client.functions.call_sites import warn
+from rain.client.functions.modules import find
 from rain.client.handles import inside
 from rain.client.operations.operation import Operation
 from rain.client.reuse.code import code_of
@@ -98,9 +99,10 @@ class ResultCache:
     def function(self, payload: Payload, parameters: Parameters, options: Options) -> Callable[[], Reuse]:
         """Makes the `Reuse` of calls of a function whose arguments are pickled as a few plain values."""
         code, counted = self.code(payload), _counted(options)
+        told = code.digest
 
         def made() -> Reuse:
-            reuse = Reuse(code, parameters)
+            reuse = Reuse(code, told, parameters)
             reuse.options = counted
             return reuse
 
@@ -110,7 +112,8 @@ class ResultCache:
         self, payload: Payload, parameters: Parameters, options: Options, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Reuse:
         """The `Reuse` of a call with any arguments; to be asked before they are pickled."""
-        reuse = Reuse(self.code(payload), parameters, {})
+        code = self.code(payload)
+        reuse = Reuse(code, code.digest, parameters, {})
         reuse.options = _counted(options)
         digester = self.digester()
         for number, (name, value) in enumerate(parameters.with_names(args, kwargs)):
@@ -119,6 +122,7 @@ class ResultCache:
                 reuse.arguments[label] = digester.digest(value)  # type: ignore[index]
             except Unclear as why:
                 reuse.unclear = reuse.unclear or f"the content of argument {label} cannot be told: {why}"
+        reuse.modules = {module for module in digester.modules if find(module) is None}
         return reuse
 
     def digester(self) -> Digester:
@@ -158,7 +162,8 @@ class ResultCache:
             return None
         if spec.task_type != EXECUTE and not options.cache:
             return None  # what executors in other languages do is not known here: only if the user says so
-        reuse = Reuse(code_of_config(spec.task_type, spec.config), None, {})
+        code = code_of_config(spec.task_type, spec.config)
+        reuse = Reuse(code, code.digest, None, {})
         reuse.options = _counted(options)
         return reuse
 

@@ -110,13 +110,12 @@ class Call(msgspec.Struct, array_like=True):
         >>> call.key("__main__:fit") == call.key("__main__:fit"), len(call.key("__main__:fit"))
         (True, 32)
         """
-        return digest([str(FORMAT), path, *map(_told, msgspec.to_builtins(self))])
-
-
-def _told(field: object) -> str:
-    if isinstance(field, dict):
-        return digest(f"{name}={value}" for name, value in sorted(field.items()))
-    return str(field)
+        texts = [str(FORMAT), path, self.code, self.interpreter]
+        for told in (self.libraries, self.arguments, self.inputs, self.options):
+            texts.append(str(len(told)))
+            for name in sorted(told):
+                texts += (name, told[name])
+        return digest(texts)
 
 
 def digest(texts: Iterable[str]) -> str:
@@ -127,12 +126,8 @@ def digest(texts: Iterable[str]) -> str:
     >>> digest(["ab", "c"]) == digest(["a", "bc"])
     False
     """
-    hasher = xxhash.xxh3_128()
-    for text in texts:
-        data = text.encode("utf-8", "surrogatepass")
-        hasher.update(b"%d " % len(data))
-        hasher.update(data)
-    return hasher.hexdigest()
+    text = "".join([f"{len(one)} {one}" for one in texts])
+    return xxhash.xxh3_128_hexdigest(text.encode("utf-8", "surrogatepass"))
 
 
 def of_bytes(content: str, content_type: str | None, data_type: str) -> str:

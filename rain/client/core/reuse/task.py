@@ -16,10 +16,13 @@ class Reuse:
     Attributes
     ----------
     code : Code
+    code_digest : str
     parameters : any
         Tells the names of the arguments of a call that is pickled as a few plain values.
     arguments : dict of str to str or None
         Digests by parameter; None while they are still to be told by that pickle.
+    modules : set of str
+        Installed modules whose classes and functions are among the arguments.
     options : dict of str to str
         What of the task's options counts.
     unclear : str
@@ -38,21 +41,16 @@ class Reuse:
     """
 
     __slots__ = (
-        "arguments",
-        "call",
-        "code",
-        "function",
-        "hit",
-        "key",
-        "options",
-        "parameters",
-        "sent",
-        "text",
-        "unclear",
-    )
+        "arguments", "call", "code", "code_digest", "function", "hit", "key", "modules", "options", "parameters",
+        "sent", "text", "unclear",
+    )  # fmt: skip
 
-    def __init__(self, code: Code, parameters: Any = None, arguments: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, code: Code, code_digest: str, parameters: Any = None, arguments: dict[str, str] | None = None
+    ) -> None:
         self.code = code
+        self.code_digest = code_digest
+        self.modules: set[str] = set()
         self.parameters = parameters
         self.arguments = arguments
         self.options: dict[str, str] = {}
