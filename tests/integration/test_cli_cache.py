@@ -54,10 +54,10 @@ def test_results_are_listed_explained_and_removed(
 
     assert run(capsys, "prune", *here)[0] == 2
     assert "say what is to go" in run(capsys, "prune", *here)[1]
-    size = found["results"][0]["bytes"]
-    assert run(capsys, "prune", *here, "--bytes", str(4 * size))[1].startswith("removed 2 results; 4 results, ")
-    assert run(capsys, "prune", *here, "--unused-days", "1")[1].startswith("removed 0 results; 4 results, ")
-    assert run(capsys, "prune", *here, "--unused-days", "0")[1].startswith("removed 4 results; 0 results, ")
+    size = sum(one["bytes"] for one in found["results"])
+    assert run(capsys, "prune", *here, "--bytes", str(size - 1))[1].startswith("removed 1 result; 5 results, ")
+    assert run(capsys, "prune", *here, "--unused-days", "1")[1].startswith("removed 0 results; 5 results, ")
+    assert run(capsys, "prune", *here, "--unused-days", "0")[1].startswith("removed 5 results; 0 results, ")
     assert run(capsys, "list", *here) == (0, f"no results are in {folder}\n")
     with client.new_session("after", cache=folder) as session:
         task = cell()["fit"](1, log)
