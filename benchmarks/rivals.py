@@ -131,8 +131,10 @@ class Dask(Rival):
             end(process)
 
     def connect(self) -> None:
+        import cloudpickle
         import distributed
 
+        cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers do not find it
         self.client = distributed.Client(self.address, timeout=START_S)
         self.client.wait_for_workers(CPUS, timeout=START_S)
 

@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NoReturn
 
 from rain import __version__
-from rain.common.errors import RainException
+from rain.common.errors import NO_ROOM, NoRoom, RainException
 from rain.common.limits import DEADLINES, LEAVE_ASKED_S, LEAVE_S, LOG_BYTES_MAX, Deadlines
 from rain.common.protocol.address import HTTP_PORT, format_address, parse_address
 from rain.governor.config import read_config
@@ -39,7 +39,7 @@ from rain.host.signals import LEFT_STATUS, unblock_signals
 from rain.net.auth import Credentials
 from rain.processes import own_credentials, private_folders
 from rain.processes.keeper import Keeper, report_folders_to
-from rain.processes.logs import open_log
+from rain.processes.logs import lose_what_cannot_be_written, open_log
 from rain.processes.memory_folders import chosen_memory, store_memory
 from rain.processes.scratch import GOVERNOR, Scratch, name_others
 
@@ -169,6 +169,7 @@ def _add_common(command: argparse.ArgumentParser) -> None:
 
 def main(words: list[str]) -> int:
     """Run the daemon that `words` ask for; returns the exit status."""
+    lose_what_cannot_be_written()
     unblock_signals()
     own_credentials.take_token()
     name = f"rain {words[0]}"
@@ -188,7 +189,14 @@ def main(words: list[str]) -> int:
             _serve(options)
     except RainException as error:
         print(f"{name}: {error}", file=sys.stderr)
+        if isinstance(error, NoRoom):
+            return os.EX_TEMPFAIL
         return 2 if isinstance(error, _Misuse) else 1
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        print(f"{name}: {error}", file=sys.stderr)
+        return os.EX_TEMPFAIL
     except KeyboardInterrupt:
         return 130
     return 0

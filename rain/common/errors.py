@@ -17,6 +17,7 @@ A time-out is the builtin `TimeoutError`.
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 from rain.common.jupyter.tracebacks import rendered
@@ -69,6 +70,24 @@ class ProtocolError(RainException):
 
 class ResourceError(RainException):
     """The machine lacks something: disk space, memory, a free port."""
+
+
+class NoRoom(ResourceError):
+    """A disk is full, or a quota used up: the same may succeed when there is room again."""
+
+
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+def of_system(text: str, error: OSError) -> ResourceError:
+    """`text` as an error that says what kind of trouble the system told of.
+
+    Examples
+    --------
+    >>> of_system("no file", OSError(errno.ENOSPC, "No space left on device"))
+    NoRoom('no file')
+    """
+    return (NoRoom if error.errno in NO_ROOM else ResourceError)(text)
 
 
 class RainWarning(Warning):

@@ -67,7 +67,7 @@ from rain.host.signals import STAYS_AWAY, signal_all, signal_name, unblock_signa
 from rain.host.starting import become_subreaper
 from rain.processes.guarding.guarded_process import GuardedProcess, become, default_signals, redirect_output
 from rain.processes.guarding.standby import Line, guard
-from rain.processes.logs import bound_log
+from rain.processes.logs import bound_log, lose_what_cannot_be_written
 
 _TIME = "%Y-%m-%d %H:%M:%S"
 _RESTARTS_MAX = 5
@@ -77,6 +77,9 @@ _PAUSE_MAX_S = 60.0
 _REMOVE_AGAIN_S = 0.5
 _TAKE_OVER_S = 60.0
 """How long the folders of a process that died wait for the process that is started in its place."""
+_NO_ROOM_S = 1.0
+"""After how long a process is started again that ended with EX_TEMPFAIL, for lack of room on a disk. That is no failure
+to start, however long it lasts."""
 _SETTLED_S = 3.0
 """A process that was ready for this long did not fail to start. A server comes back with its sessions, so one that is
 killed every few seconds is worth being started again; one that dies of what it comes back with does so at once."""
@@ -394,7 +397,8 @@ class Guardian:
             return
         settled = process.ready_at and time.monotonic() - process.ready_at > _SETTLED_S
         process.ready_at = 0.0
-        process.failures = 1 if settled else process.failures + 1
+        waits = os.WIFEXITED(status) and os.WEXITSTATUS(status) == os.EX_TEMPFAIL
+        process.failures = 1 if settled or waits else process.failures + 1
         kills = self._oom_kills
         known = what_is_known(Death(status, "", kills.since(), kills.of_machine, self._counted_since))
         self._count_kills()
@@ -408,7 +412,7 @@ class Guardian:
             )
             self._stopping = True
             return
-        pause = min(_PAUSE_MIN_S * 4 ** min(process.failures - 1, 10), _PAUSE_MAX_S)
+        pause = _NO_ROOM_S if waits else min(_PAUSE_MIN_S * 4 ** min(process.failures - 1, 10), _PAUSE_MAX_S)
         _log(f"{how}; starting it again, its log is {process.log}")
         process.start_at = time.monotonic() + pause
         process.left_until = time.monotonic() + _TAKE_OVER_S
@@ -543,6 +547,7 @@ def _drain(descriptor: int) -> None:
 
 def main() -> None:
     """Read the plan and carry it out."""
+    lose_what_cannot_be_written()
     plan = json.loads(sys.stdin.readline())
     if plan.get("log"):
         redirect_output(plan["log"])

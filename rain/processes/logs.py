@@ -7,8 +7,11 @@ imports as little as possible.
 
 from __future__ import annotations
 
+import io
 import os
 import stat
+import sys
+from typing import Any
 
 _COPY_BYTES = 1 << 20
 _PUNCH_HOLE_KEEP_SIZE = 3
@@ -30,6 +33,40 @@ def open_log(path: str, flags: int = os.O_WRONLY) -> int:
         except OSError:  # another user's: then it is theirs to close
             pass
     return log
+
+
+class _Lossy(io.RawIOBase):
+    """Writes to a descriptor, and leaves out what that does not take: on a full disk a line is lost, not a process."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._lost = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def write(self, data: Any) -> int:
+        data = bytes(data)
+        try:
+            if self._lost:
+                os.write(self._descriptor, b"(%d bytes could not be written here)\n" % self._lost)
+                self._lost = 0
+            done = os.write(self._descriptor, data)
+        except OSError:
+            done = 0
+        self._lost += len(data) - done
+        return len(data)
+
+
+def lose_what_cannot_be_written() -> None:
+    """From now on `sys.stderr` is one that never fails, unless another one than the process's own had taken its place:
+    a process whose log is on a full disk goes on."""
+    if sys.stderr is sys.__stderr__:
+        raw = io.BufferedWriter(_Lossy(2))
+        sys.stderr = sys.__stderr__ = io.TextIOWrapper(raw, "utf-8", "backslashreplace", line_buffering=True)  # type: ignore[misc]
 
 
 def bound_log(path: str, bytes_max: int) -> bool:

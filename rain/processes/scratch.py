@@ -24,6 +24,7 @@ as long as it is there the folder is only taken over, with all that is in it, by
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import logging
@@ -230,11 +231,17 @@ def _write_mark(path: str, folder: int, pid: int, needed_by: str = "", heir_s: f
     values |= {"heir_s": heir_s} if heir_s else {}
     part = f"{MARK}.{os.getpid()}"
     mark = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder)
+    text = json.dumps(values).encode() + b"\n"
     try:
-        os.write(mark, json.dumps(values).encode() + b"\n")
-    finally:
-        os.close(mark)
-    os.rename(part, MARK, src_dir_fd=folder, dst_dir_fd=folder)
+        try:
+            if os.write(mark, text) < len(text):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        finally:
+            os.close(mark)
+        os.rename(part, MARK, src_dir_fd=folder, dst_dir_fd=folder)
+    except OSError:
+        os.unlink(part, dir_fd=folder)
+        raise
 
 
 def _read_mark(folder: int) -> dict[str, Any] | None:

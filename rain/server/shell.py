@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rain import __version__
-from rain.common.errors import ResourceError
+from rain.common.errors import NoRoom, of_system
 from rain.common.limits import DEADLINES, Deadlines
 from rain.common.protocol.address import HTTP_PORT, LOOPBACK, SERVER_PORT, format_address, is_loopback
 from rain.common.protocol.messages import (
@@ -188,8 +188,13 @@ class Server:
             self._log_dir = options.log_dir or tempfile.mkdtemp(prefix="rain-server-")
             os.makedirs(self._log_dir, mode=0o700, exist_ok=True)
         except OSError as error:
-            raise ResourceError(f"the server cannot make its folders: {error}") from None
-        self._log = EventLog(os.path.join(self._log_dir, "events.sqlite"), commit=self._recorder.commit)
+            raise of_system(f"the server cannot make its folders: {error}", error) from None
+        journal = self._recorder.journal
+        self._log = EventLog(
+            os.path.join(self._log_dir, "events.sqlite"),
+            commit=self._recorder.commit,
+            numbered=journal is not None and not journal.empty,
+        )
         self._listener = Listener(
             options.host,
             options.port,
@@ -257,7 +262,7 @@ class Server:
                 needed_by="" if journal is None else journal.path,
             )
         except OSError as error:
-            raise ResourceError(f"the server cannot make its folders: {error}") from None
+            raise of_system(f"the server cannot make its folders: {error}", error) from None
         self._peers.constants = self._constants
         if journal is None:
             return
@@ -279,8 +284,8 @@ class Server:
             self._snapshots.returned(replay.exact and journal.same_code)
         listener.replayed()
         replay.finish()
-        if not self._recorder.commit():
-            raise ResourceError(f"the journal cannot be written: {self._recorder.full}")
+        if not self._recorder.commit() and not replay.count:  # else it waits for room as it does at any other time
+            raise NoRoom(f"the journal cannot be written: {self._recorder.full}")
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set; an error that stays ends the server rather than leave it half alive."""

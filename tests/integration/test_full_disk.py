@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 
 from rain import Client, RainException, Session, Task, TaskException, blob, remote, tasks
+from rain.deploy import restart
 from rain.deploy.start import StartOptions
 from rain.host.process_table import parents
 from rain.processes import connection_files
-from tests.integration.test_return import counted, executions, options, running  # noqa: F401
+from tests.integration.test_governor_return import made
+from tests.integration.test_return import Waiting, counted, executions, options, patient, running  # noqa: F401
 from tests.support.processes import Marked
 from tests.support.waiting import until
 
@@ -85,7 +87,7 @@ def test_each_writer_names_it_and_nothing_is_lost(
         os.kill(file.pid, signal.SIGKILL)
         until(lambda: connection_files.read(started.file).pid != file.pid)
         assert [task.output.fetch().load() for task in small] == [number**2 for number in range(20)]
-        [governor] = [pid for pid, parent in parents().items() if parent == file.guardian and is_governor(pid)]
+        [governor] = of(file, "governor")
         os.kill(governor, signal.SIGKILL)
         filler.unlink()
         assert kept.output.fetch().load() == bytes(2 * MIB)
@@ -100,6 +102,78 @@ def test_each_writer_names_it_and_nothing_is_lost(
         assert executions(work) == {str(number): 1 for number in range(21)}
 
 
+def fill_all(disk: Path) -> Path:
+    """A file that leaves not a byte."""
+    filler = disk / "filler"
+    with filler.open("wb", buffering=0) as file:
+        for size in (MIB, 4096, 1):
+            with contextlib.suppress(OSError):
+                while True:
+                    file.write(bytes(size))
+    assert os.statvfs(disk).f_bavail == 0
+    return filler
+
+
+def test_not_a_byte_is_left(
+    marked: Marked,
+    disk: Path,
+    options: StartOptions,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    """Journal, event log, all logs, uploads, the store and its index: what cannot be written is named, and server and
+    governor, killed meanwhile, come back with everything as soon as there is room."""
+    work = tmp_path / "work"
+    options.journal, options.workdir, options.logdir = str(disk / "journal"), str(disk), str(disk / "logs")
+    options.store_memory, options.durable = "1", True  # uploads are on the disk too
+    with running(options) as started, Client(started.address) as client, client.new_session("full") as session:
+        done = [counted(str(work), number) for number in range(20)]
+        kept = [made(str(work), number) for number in range(3)]
+        for task in (*done, *kept):
+            task.output.keep()
+        session.submit()
+        for task in (*done, *kept):
+            task.wait()
+        long = patient(str(work))
+        long.output.keep()
+        session.submit()
+        until(lambda: executions(work)["patient"] == 1)
+        file = connection_files.read(started.file)
+        filler = fill_all(disk)
+        with pytest.raises(RainException, match=r"(?i)no space left|no room"):  # an upload
+            tasks.Concat([blob(os.urandom(MIB))])
+            session.submit()
+        with pytest.raises(RainException, match=r"journal.* cannot be written: No space left"):
+            restart.restart((Path(started.file), file), only_check=True)
+        [server], [governor] = of(file, "server"), of(file, "governor")
+        os.kill(server, signal.SIGKILL)
+        waits = Waiting(client.sessions)
+        until(lambda: of(file, "server") not in ([], [server]), "another one tries to come")
+        os.kill(governor, signal.SIGKILL)
+        until(lambda: of(file, "governor") not in ([], [governor]), "another one tries to come")
+        filler.unlink()
+        assert [found.name for found in waits.result()] == ["full"]
+        for number, task in enumerate(kept):
+            assert task.output.fetch().load() == bytes([number]) * MIB
+        assert [task.output.fetch().load() for task in done] == [number**2 for number in range(20)]
+        (work / "go").touch()
+        long.wait()
+        until(lambda: taken(session, work)).wait()
+        ran = executions(work)
+        assert ran.pop("patient") == 2, "it was lost with its governor"
+        assert ran == {str(number): 1 for number in range(21)} | {f"made{number}": 1 for number in range(3)}
+        assert connection_files.read(started.file).guardian == file.guardian, "it lost lines of its log, and lives"
+
+
+def of(file: connection_files.ConnectionFile, name: str) -> list[int]:
+    """The processes of that name which a guardian has."""
+    found = []
+    for pid in [pid for pid, parent in parents().items() if parent == file.guardian]:
+        with contextlib.suppress(OSError):
+            if Path(f"/proc/{pid}/comm").read_text() == f"rain-{name}\n":
+                found.append(pid)
+    return found
+
+
 def taken(session: Session, work: Path) -> Task | None:
     """A new task, if the server takes it: it looks for room a few times a second."""
     task = counted(str(work), 20)
@@ -110,9 +184,3 @@ def taken(session: Session, work: Path) -> Task | None:
             raise
         return None
     return task
-
-
-def is_governor(pid: int) -> bool:
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/comm").read_text() == "rain-governor\n"
-    return False

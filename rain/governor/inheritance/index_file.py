@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Iterable
 
 from rain.common.ids import ID
@@ -17,14 +18,15 @@ log = logging.getLogger("rain.governor.inheritance")
 
 INDEX = "index"
 """The file's name in the store's folder."""
+_AGAIN_S = 2.0
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class IndexFile:
     """The index of what a store has, for a governor that takes it over.
 
-    If it cannot be written any longer (the memory file system is full), the store goes on without an index: objects
-    that are not in it are made again after a death.
+    If it cannot be written any longer (the memory file system is full), the store goes on without an index, which is
+    written anew as soon as that is possible: objects that are not in it are made again after a death.
 
     Parameters
     ----------
@@ -47,7 +49,7 @@ class IndexFile:
         self._waiting: list[Entry] = []
         self._size = self._least = 0
         self._fd = -1
-        self._broken = False
+        self._again_at = 0.0  # when it is tried again to write what could not be
         self._write_anew([])
 
     def note(self, known: Known, held: Held) -> None:
@@ -74,9 +76,14 @@ class IndexFile:
             self._waiting.append(Gone(gone))
 
     def flush(self, store: Iterable[tuple[Known, Held]] | None = None) -> None:
-        """Write entries that wait; if the index has become long, write it anew from `store`, all that the store has."""
-        if not self._waiting or self._broken:
+        """Write entries that wait; if the index has become long, or could not be written, write it anew from `store`,
+        all that the store has."""
+        if self._again_at:
             self._waiting.clear()
+            if store is not None and time.monotonic() >= self._again_at:
+                self._write_anew(store)
+            return
+        if not self._waiting:
             return
         if store is not None and self.is_long:
             self._write_anew(store)
@@ -95,8 +102,8 @@ class IndexFile:
 
     @property
     def waiting(self) -> bool:
-        """Whether there are entries that are not written yet."""
-        return bool(self._waiting)
+        """Whether there are entries that are not written yet, and may be."""
+        return bool(self._waiting) or 0 < self._again_at <= time.monotonic()
 
     @property
     def is_long(self) -> bool:
@@ -119,20 +126,25 @@ class IndexFile:
                 os.rename(part, self._path)
             except OSError:
                 os.close(fd)
+                os.unlink(part)
                 raise
         except OSError as error:
             self._give_up(error)
             return
         self.close()
         self._fd, self._size, self._least = fd, size, size
+        if self._again_at:
+            self._again_at = 0.0
+            log.warning("the index %s of the store is written again", self._path)
 
     def _give_up(self, error: OSError) -> None:
-        """Stop writing: half a record would hide all that is written behind it."""
-        log.warning(
-            "the index %s of the store cannot be written (%s): should this governor die, what it holds is made again",
-            self._path, error.strerror,
-        )  # fmt: skip
-        self._broken = True
+        """Stop writing for a while: half a record would hide all that is written behind it."""
+        if not self._again_at:
+            log.warning(
+                "the index %s of the store cannot be written (%s): should this governor die before it can, what it "
+                "holds is made again", self._path, error.strerror,
+            )  # fmt: skip
+        self._again_at = time.monotonic() + _AGAIN_S
         self._waiting.clear()
 
     def close(self) -> None:

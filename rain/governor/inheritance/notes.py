@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 
 from rain.common.ids import ID
@@ -12,6 +13,8 @@ from rain.governor.inheritance.index_format import About
 from rain.objects.held import Held
 from rain.objects.store import Entry, StoreIndex
 from rain.processes.scratch import Scratch
+
+log = logging.getLogger("rain.governor.inheritance")
 
 
 class Notes:
@@ -50,8 +53,12 @@ class Notes:
         self._file.note(known, entry.held)
         for scratch in (self._first,) if entry.in_memory else (self._first, self._disk):
             if scratch not in self._awaiting:
+                try:
+                    scratch.await_heir(self._kept_s)
+                except OSError as error:  # the disk is full: it is tried again with the next object
+                    log.warning("%s would not outlive this governor: %s", scratch.path, error.strerror)
+                    return
                 self._awaiting.add(scratch)
-                scratch.await_heir(self._kept_s)
 
     def moved(self, entry: Entry) -> None:
         """Note that an object has moved to another file."""

@@ -61,6 +61,16 @@ def test_all_ends_when_what_is_vital_cannot_be_kept_running(report: Any) -> None
     assert found._why.endswith("its log is /dev/null")
 
 
+def test_what_ends_for_lack_of_room_is_started_again_until_there_is(report: Any) -> None:
+    found, process = _guarding(report, vital=True)
+    for _ in range(10 * guardian._RESTARTS_MAX):
+        found._ended(process, os.EX_TEMPFAIL << 8)
+        assert not found._stopping
+        assert 0 < process.start_at - time.monotonic() <= guardian._NO_ROOM_S
+    found._ended(process, 9)
+    assert (process.failures, found._stopping) == (2, False)
+
+
 @pytest.mark.parametrize("what", ["fork", "pipe"])
 def test_a_restart_for_which_the_host_has_no_room_is_tried_again(
     report: Any, monkeypatch: pytest.MonkeyPatch, what: str, capfd: Any

@@ -6,6 +6,8 @@ import errno
 import logging
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -93,3 +95,21 @@ def test_what_an_executor_writes_without_end_takes_little_room(tmp_path: Path) -
     assert out == b"".join(bytes([number]) * 16 * KIB for number in range(60, 64))
     assert written[0] == KIB * KIB
     os.close(log)
+
+
+def test_a_process_whose_log_is_on_a_full_disk_goes_on() -> None:
+    code = (
+        "import os, sys\n"
+        "from rain.processes.logs import lose_what_cannot_be_written\n"
+        "lose_what_cannot_be_written()\n"
+        "os.dup2(os.open('/dev/full', os.O_WRONLY), 2)\n"
+        "print('one', file=sys.stderr, flush=True)\n"
+        "sys.stderr.write('two \\udc80\\n')\n"
+        "os.dup2(1, 2)\n"
+        "print('there is room', file=sys.stderr)\n"
+        "os.dup2(os.open('/dev/full', os.O_WRONLY), 2)\n"
+        "print('three', file=sys.stderr)\n"
+        "sys.exit(75)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stdout) == (75, "(15 bytes could not be written here)\nthere is room\n")

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from rain.common.errors import RainException
+from rain.common.errors import NoRoom, RainException
 from rain.common.protocol.encoding import encode
 from rain.server.core.effects import Happened, ObjectsUnkept, TasksFinished, TasksStarted
 from rain.server.event_log.batches import EventRecord
@@ -107,6 +107,38 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     path.write_bytes(b"this is not a database, and it is long enough to be looked at" * 20)
     with pytest.raises(RainException, match=r"the event log .* cannot be opened"):
         EventLog(str(path))
+
+
+def test_a_file_for_which_there_is_no_room_is_opened_when_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = EventLog(path := str(tmp_path / "events.sqlite"))
+    fill(before)
+    before.close()
+    opened, full = EventLog._open, [True]
+
+    def open_(log: EventLog) -> int:
+        if full:
+            raise NoRoom("database or disk is full")
+        return opened(log)
+
+    monkeypatch.setattr(EventLog, "_open", open_)
+    with pytest.raises(NoRoom):
+        EventLog(path)
+    log = EventLog(path, numbered=True)
+    log.rewind(3)
+    fill(log)
+    log.push()
+    log.flush()
+    assert log.error == "database or disk is full"
+    full.clear()
+    log.rewind(3)
+    fill(log)
+    assert ids(log, Query()) == [1, 2, 3, 4]
+    fill(log)
+    assert ids(log, Query()) == [1, 2, 3, 4, 7, 8, 9, 10]
+    assert log.error is None
+    log.close()
 
 
 def test_the_log_is_bounded_and_keeps_the_newest(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -148,3 +149,11 @@ def test_where_it_cannot_be_written_the_store_goes_on_and_what_was_written_count
     rig.file.flush()
     assert "No space left" in caplog.text
     assert list(rig.index().objects) == [ID(1, 1)]
+    assert not rig.file.waiting
+    monkeypatch.setattr(index_file.time, "monotonic", lambda: sys.float_info.max)
+    assert rig.file.waiting
+    rig.file.flush((known(number), held(number)) for number in (1, 2, 3))
+    assert "is written again" in caplog.text
+    rig.file.note(known(4), held(4))
+    rig.file.flush()
+    assert list(rig.index().objects) == [ID(1, number) for number in (1, 2, 3, 4)]
