@@ -48,7 +48,7 @@ from rain.governor.core import events as ev
 from rain.governor.fetch import fetch
 from rain.governor.finding import find_server, own_address_towards
 from rain.governor.inheritance.index_format import About
-from rain.governor.inheritance.taking import cluster_of, take_over
+from rain.governor.inheritance.taking import Inheritance, cluster_of, left_over, take_over
 from rain.governor.pools.zygotes.process import ZygoteProcess
 from rain.governor.results import failed, only_good
 from rain.governor.store import Held, Store
@@ -205,6 +205,7 @@ class Governor:
             do.Fetch: self._fetch,
             do.CancelFetch: self._cancel_fetch,
             do.NoteObject: lambda effect: self._store.note(effect.known),
+            do.KeepNoted: lambda effect: self._store.keep_noted(),
             do.PutInStore: self._put_in_store,
             do.DropFromStore: self._drop_from_store,
             do.EndSessionStore: self._end_session_store,
@@ -214,7 +215,7 @@ class Governor:
             do.Fetch: lambda effect, why: ev.FetchFailed(effect.data.spec.id, why),
             do.PutInStore: lambda effect, why: ev.ObjectLost(effect.data.spec.id, why),
             **dict.fromkeys(
-                (do.CancelFetch, do.DropFromStore, do.EndSessionStore, do.KillExecutor, do.CancelBuiltin),
+                (do.CancelFetch, do.DropFromStore, do.EndSessionStore, do.KeepNoted, do.KillExecutor, do.CancelBuiltin),
                 lambda effect, why: self._handlers[type(effect)](effect),  # twice does no harm, and not at all does
             ),
             do.KeepPreview: lambda effect, why: None,  # it is made when it is looked at
@@ -227,6 +228,7 @@ class Governor:
         self._load_age_s = 0.0
         self._broken: asyncio.Future[None] = self._loop.create_future()
         self._server_behind = False
+        self._inheritance: Inheritance | None = None
         self._left: asyncio.Future[str] = self._loop.create_future()
         self._stopped = False
         self.on_tick: Callable[[], None] = lambda: None
@@ -304,11 +306,12 @@ class Governor:
             deadlines=self.options.deadlines,
         )
         self._sender = Sender(self._conversation, self._unsendable)
-        own, self._inheritance = self._inheritance, self._inheritance.spent()
+        own, self._inheritance = self._inheritance or left_over(self._store), None
         register = Register(self.governor_id, self._host_id, self.resources, self._attempts.extra_kinds, hello.python)
         register.host, register.store, register.before = platform.node(), own.store, own.before
         register.returns_s = self.options.deadlines.governor_return_s if self.options.returns else 0.0
         self._sender.send(register)
+        log.info("registers with %d objects", len(own.objects))
         if own.before:
             self._step(ev.Inherited(own.objects))
         self._conversation.flush()  # before it is told that this governor is ready
@@ -361,7 +364,6 @@ class Governor:
                 order = sorted(self._addresses, key=lambda address: address != self._server)
                 self._server = await find_server(order, self.options.credentials, self.options.deadlines)
                 await self._connect()
-                log.info("registered again with nothing")
                 return
             except RainException as error:
                 if self._loop.time() > deadline:
@@ -506,8 +508,7 @@ class Governor:
     # -- objects --------------------------------------------------------------------------------
 
     def _fetch(self, effect: do.Fetch) -> None:
-        object_id = effect.data.spec.id
-        self._fetches[object_id] = self._loop.create_task(self._bring(effect.data))
+        self._fetches[effect.data.spec.id] = self._loop.create_task(self._bring(effect.data))
 
     async def _bring(self, data: ObjectData) -> None:
         object_id = data.spec.id

@@ -541,6 +541,17 @@ class Store:
             with self._lock:
                 notes.flush()
 
+    def keep_noted(self) -> None:
+        """Forget all objects but those that were noted."""
+        with self._lock:
+            noted = {} if self._notes is None else self._notes.noted
+            self.drop([id for id in self._index.ids() if id not in noted])
+
+    def rename(self, name: str) -> tuple[list[str], list[tuple[Known, LocalFile]]]:
+        """Give the store another name: its governor registers again. Gives those that it had, and what was noted."""
+        with self._lock:
+            return ([], []) if self._notes is None else (self._notes.rename(name), self._notes.there())
+
     def touch(self) -> None:
         """This process lives."""
         if self._notes is not None:

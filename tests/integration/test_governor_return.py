@@ -123,3 +123,32 @@ def test_of_one_started_by_hand(daemons: tuple[Shell, str, Session], work: Path)
     until(lambda: not store.exists())
     assert [task.output.fetch().load() for task in all] == [bytes([number]) * LARGE for number in range(4)]
     assert executions(work) == {f"made{each}": 1 + (each == number) for each in range(4)}
+
+
+def test_of_one_that_was_not_heard_for_too_long(shell: Shell, work: Path) -> None:  # noqa: F811
+    """The server has given it up; it lives, and comes back with what it holds. What it ran runs again."""
+    hurried = ("--deadlines", "0.2")
+    process, address = shell.server(*hurried)
+    token = shell.file(process.pid).credentials.token("client")
+    with Client(address, token=token) as client, client.new_session("away") as session:
+        governor = shell.daemon("governor", address, "--cpus", "2", *hurried)
+        first = made(str(work), 1)
+        second = made(str(work), 2, first.output)
+        finished(session, first, second)
+        long = patient(str(work))
+        user = made(str(work), 3, second.output, long.output)
+        user.output.keep()
+        session.submit()
+        until(lambda: executions(work)["patient"] == 1)
+        [before] = client.get_server_info()["governors"]
+        governor.send_signal(signal.SIGSTOP)
+        until(lambda: not client.get_server_info()["governors"], "it is given up")
+        governor.send_signal(signal.SIGCONT)
+        (work / "go").touch()
+        assert user.output.fetch().load() == bytes([7]) * LARGE
+        assert [task.output.fetch().load() for task in (first, second)] == [bytes([1]) * LARGE, bytes([3]) * LARGE]
+        [after] = client.get_server_info()["governors"]
+        assert after["governor_id"] == before["governor_id"]
+        ran = executions(work)
+        assert (ran["made1"], ran["made2"]) == (1, 1)
+        assert ran["patient"] >= 2

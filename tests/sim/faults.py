@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import TYPE_CHECKING
 
 from rain.common.limits import CLIENT_GRACE_S, GOVERNOR_LOST_S, GOVERNOR_RECONNECT_S
@@ -44,6 +45,9 @@ class Faults:
             self.world.clock.after(random.random() * 3, fault)
         if len(self.world.clients) > 1 and random.random() < 0.3:
             self.world.clock.after(random.random() * 3, random.choice([self._client_dies, self._client_lost]))
+        own = Random(f"{self.world.seed} given up")  # dice of their own
+        if own.random() < 0.1:
+            self.world.clock.after(own.random() * 3, self._given_up, own)
         if random.random() < 0.2:
             client = random.choice(self.world.clients)
             self.world.clock.after(random.random() * 3, client.break_off, random.choice([0.5, 3.0]))
@@ -144,6 +148,22 @@ class Faults:
             self.world.network.cut(*pair, seconds)
             if self.random.random() < 0.5:
                 self.world.network.cut(pair[1], pair[0], seconds)
+
+    def _given_up(self, random: Random) -> None:
+        """The server gives a governor up that lives, which hears of it at once, or when it can be reached again."""
+        alive = [governor for governor in self.world.governors if governor.alive and governor.side is not None]
+        if not alive:
+            return
+        governor = random.choice(alive)
+        if random.random() < 0.5:
+            self.world.network.cut(governor.host, SERVER, random.random())
+            self.world.network.cut(SERVER, governor.host, random.random())
+        self.world.server.when_up(self._lose_governor, governor)
+
+    def _lose_governor(self, governor: SimGovernor) -> None:
+        server = self.world.server
+        if governor.side is not None and governor.side.conversation in server.process.governors:
+            server.lose(governor.side.conversation, "nothing was heard of it")
 
     def _cut_peers(self) -> None:
         one, other = self._some_governor(), self._some_governor()

@@ -107,6 +107,7 @@ class SimGovernor:
             do.Fetch: self._fetch,
             do.CancelFetch: lambda effect: None,
             do.NoteObject: self._note,
+            do.KeepNoted: self._keep_noted,
             do.PutInStore: self._put,
             do.DropFromStore: self._drop,
             do.EndSessionStore: self._end_session,
@@ -127,7 +128,7 @@ class SimGovernor:
 
     # -- conversation ---------------------------------------------------------------------------
 
-    def connect(self, left: LeftStore | None = None) -> None:
+    def connect(self, left: LeftStore | None = None, own: bool = False) -> None:
         self.side = self.world.server.open_governor(self)
         self.side.on_messages = self._said
         register = m.Register(self.host, self.world.machine_of(self.host), self.resources, [], "3.11")
@@ -135,12 +136,14 @@ class SimGovernor:
         self.names = self.names if left else self.names[:1]
         self.side.send([register])
         if left is not None:
-            self._inherit(left)
+            self._inherit(left, own)
 
-    def _inherit(self, left: LeftStore) -> None:
+    def _inherit(self, left: LeftStore, own: bool) -> None:
         heirlooms = []
         for id, known in left.index.items():
-            if id in left.objects and self.previews.random() < 0.95:
+            if own:
+                heirlooms.append(ev.Heirloom(known, left.objects[id][1].size, left.objects[id][1].checksum))
+            elif id in left.objects and self.previews.random() < 0.95:
                 value, file = left.objects[id]
                 self.store[id] = (value, file)
                 self.index[id] = known
@@ -172,9 +175,11 @@ class SimGovernor:
         if self.alive:
             self.step(ev.ServerGone())
             self.outbox.clear()
-            assert not self.store, "objects survived the end of the conversation"
-            self.names = self.names[:1]
-            self.connect()
+            assert self.store.keys() <= self.index.keys(), "what was not noted survived the end of the conversation"
+            self.world.stores += 1
+            self.world.came_again += bool(self.store)
+            self.names = [f"store-{self.world.stores}", *self.names]
+            self.connect(self.left(), own=True)
 
     def die(self) -> None:
         self.alive = False
@@ -251,6 +256,10 @@ class SimGovernor:
 
     def _drop(self, effect: do.DropFromStore) -> None:
         for id in effect.ids:
+            self._forget(id)
+
+    def _keep_noted(self, effect: do.KeepNoted) -> None:
+        for id in self.store.keys() - self.index.keys():
             self._forget(id)
 
     def _end_session(self, effect: do.EndSessionStore) -> None:

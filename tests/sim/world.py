@@ -108,6 +108,7 @@ class World:
         self.executions: Counter[ID] = Counter()
         self.stores = 0
         self.inherited = 0
+        self.came_again = 0
         self.kills: Counter[ID] = Counter()
         self.losses = 0
         self.deaths = 0

@@ -113,6 +113,10 @@ class EndSessionStore(Effect):
     session_id: int
 
 
+class KeepNoted(Effect):
+    """Delete all objects that were not noted: the conversation is over, and with the others the governor registers."""
+
+
 class NoteObject(Effect):
     """Write into the store's index what an object is, before anything leaves that is said of it: another governor may
     be started in this one's place. What the store has not in a file needs none."""
@@ -231,7 +235,7 @@ class CancelBuiltin(Effect):
 
 
 AnyEffect: TypeAlias = (
-    ToServer | Leave | NoteObject | Fetch | CancelFetch | PutInStore | DropFromStore | EndSessionStore | StartExecutor
-    | RunOnExecutor | RecallFromExecutor | InterruptExecutor | KillExecutor | GiveModule | ReadOutputs | RunBuiltin
-    | CancelBuiltin | MakePreview | KeepPreview
+    ToServer | Leave | NoteObject | KeepNoted | Fetch | CancelFetch | PutInStore | DropFromStore | EndSessionStore
+    | StartExecutor | RunOnExecutor | RecallFromExecutor | InterruptExecutor | KillExecutor | GiveModule | ReadOutputs
+    | RunBuiltin | CancelBuiltin | MakePreview | KeepPreview
 )  # fmt: skip

@@ -62,13 +62,15 @@ class ServerSaid(Event):
 
 
 class Inherited(Event):
-    """The store took these over from governors that died; stepped once, when this one has registered."""
+    """The store has these, from governors that died or from before an earlier conversation ended; stepped when this
+    one has registered."""
 
     objects: list[Heirloom]
 
 
 class ServerGone(Event):
-    """The conversation is over: kill everything, forget everything. The shell then registers anew, with nothing."""
+    """The conversation is over: kill everything, forget everything. The shell then registers anew, with what the store
+    has noted."""
 
 
 class ServerBehind(Event):

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from rain.common.protocol.messages import EndSession, OpenSession
-from rain.governor.core.effects import CancelBuiltin, CancelFetch, EndSessionStore, KillExecutor
+from rain.governor.core.effects import (
+    CancelBuiltin,
+    CancelFetch,
+    DropFromStore,
+    EndSessionStore,
+    KeepNoted,
+    KillExecutor,
+)
 from rain.governor.core.events import ServerGone
 from rain.governor.core.families.leaving import ranges_of
 from rain.governor.core.records import Session, State, open_session
@@ -40,11 +47,18 @@ def close_if_done(state: State, session_id: int) -> None:
 
 
 def server_gone(state: State, event: ServerGone, now: float) -> None:
-    """`ServerGone`: what still dies keeps its resources until it is dead; all else is forgotten."""
+    """`ServerGone`: what still dies keeps its resources until it is dead; all else is forgotten. What was noted of
+    objects that are wanted stays in the store, as this governor will be there again."""
+    gone = state.store_drops
     for session in state.sessions.values():
-        if not session.ending:
-            _kill_all(state, session)
-    state.out.extend([EndSessionStore(id) for id in state.sessions])
+        if session.ending:
+            state.out.append(EndSessionStore(session.id))
+            continue
+        gone += [obj.id for obj in session.objects.values() if obj.drop or obj.presence is Presence.REFUSED]
+        _kill_all(state, session)
+    if gone:
+        state.out.append(DropFromStore(gone))
+    state.out.append(KeepNoted())
     state.sessions = {}
     state.modules = {}
     state.wanted = []

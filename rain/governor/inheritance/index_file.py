@@ -19,6 +19,8 @@ log = logging.getLogger("rain.governor.inheritance")
 INDEX = "index"
 """The file's name in the store's folder."""
 _AGAIN_S = 2.0
+NAMES_MAX = 8
+"""Names that a store had before which are remembered: its governor may have registered with the last ones in vain."""
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -68,6 +70,13 @@ class IndexFile:
             known.spec.id, folder == self._on_disk, name, file.inode, file.size, file.mtime_ns, file.checksum,
             held.is_dir, known.spec, known.info,
         )  # fmt: skip
+
+    def rename(self, name: str, store: Iterable[tuple[Known, Held]]) -> list[str]:
+        """Give the store, in which this is, another name; those that it had are given back, the last one first."""
+        about = self._about
+        about.store, about.before = name, [about.store, *about.before][:NAMES_MAX]
+        self._write_anew(store)
+        return about.before
 
     def forget(self, ids: Iterable[ID]) -> None:
         """These objects are no longer in the store."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from rain.common.ids import ID
 from rain.common.location import LocalFile
@@ -84,6 +84,19 @@ class Notes:
             entry = self._index.look(id)
             if entry is not None:
                 yield known, entry.held
+
+    @property
+    def noted(self) -> Mapping[ID, Known]:
+        """What was noted, by name."""
+        return self._file.noted
+
+    def there(self) -> list[tuple[Known, LocalFile]]:
+        """What was noted and is in the store, with where."""
+        return [(known, held.location) for known, held in self._all() if isinstance(held.location, LocalFile)]
+
+    def rename(self, name: str) -> list[str]:
+        """Give the store another name; those that it had are given back, the last one first."""
+        return self._file.rename(name, self._all())
 
     def touch(self) -> None:
         """Renew the folders' marks: this process lives."""

@@ -44,14 +44,18 @@ class Inheritance(NamedTuple):
     before: list[str]
     objects: list[Heirloom]
 
-    def spent(self) -> Inheritance:
-        """The inheritance with which a governor registers a second time, when it has dropped all objects."""
-        return Inheritance(self.store, [], [])
-
 
 def cluster_of(key: bytes) -> str:
     """A secret that the governors of one server have in common, derived from their key."""
     return hashlib.sha256(b"rain store\0" + key).hexdigest()[:32]
+
+
+def left_over(store: Store) -> Inheritance:
+    """What a governor registers with again, when the server had given it up: what its store has noted, under another
+    name, so that it is not taken for what that name stood for."""
+    name = secrets.token_hex(8)
+    before, noted = store.rename(name)
+    return Inheritance(name, before, [Heirloom(known, file.size, file.checksum) for known, file in noted])
 
 
 def take_over(store: Store, parent: str, about: About, kept_s: float) -> Inheritance:

@@ -1,4 +1,5 @@
-"""Succession: the objects of a governor that died come back with the governor that is started in its place.
+"""Succession: the objects of a governor that died come back with the governor that is started in its place; those of
+a governor that was given up while it lived come back with itself.
 
 A governor that dies leaves an `Absence`. Its objects are lost; but where its host starts a successor, the tasks that
 would make them again wait for that. A governor that took over the store says so (`Register.before`), and then which

@@ -170,6 +170,8 @@ def describe(effect: fx.AnyEffect) -> list[str]:
             return []  # of almost all that is fetched or made; `test_inherited` looks for it
         case fx.DropFromStore(dropped):
             return [f"delete {ids(dropped)}"]
+        case fx.KeepNoted():
+            return ["keep what was noted"]
         case fx.EndSessionStore(session_id):
             return [f"delete session {session_id}"]
         case fx.StartExecutor():

@@ -193,6 +193,9 @@ class World:
             assert id not in used or id.session_id in self.ending, f"{id} is deleted while it is in use"
             self.store.discard(id)
 
+    def _do_KeepNoted(self, effect: fx.KeepNoted) -> None:
+        self.store.clear()  # and nothing was noted
+
     def _do_EndSessionStore(self, effect: fx.EndSessionStore) -> None:
         self.store = {id for id in self.store if id.session_id != effect.session_id}
 
