@@ -371,7 +371,7 @@ def test_a_report_of_another_clients_session(shell):
             assert "is no report of Rain" in shell.fails("report", "busy", address, "-o", "mine.txt")
         text = shell.fails("report", "busy", address)
         assert text.startswith("rain report: there is no persistent session 'busy', and none that waits for its client")
-        assert "A closed session has nothing left" in text
+        assert "Of a closed session the server keeps nothing" in text
 
 
 # -- clusters -------------------------------------------------------------------------------------
