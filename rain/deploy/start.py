@@ -18,17 +18,20 @@ from rain.common.protocol.address import (
     SERVER_PORT,
     format_address,
     is_loopback,
+    is_wildcard,
     parse_address,
 )
 from rain.deploy.engines.engine import Engine
-from rain.deploy.hosts.addresses import addresses_for
+from rain.deploy.hosts.addresses import addresses_for, own_address_towards
 from rain.deploy.hosts.guarded import Became, Plan, Planned, read_became, read_plan, write_plan
 from rain.deploy.hosts.link import LinkState
 from rain.deploy.hosts.ssh import REMOTE_RAIN, Ssh, Target, parse_target
 from rain.host import gpus
 from rain.host.machine import parse_cpus
+from rain.host.network.addresses import own_addresses
 from rain.host.process_table import is_alive, start_time
 from rain.net.auth import Credentials
+from rain.net.own_address import own_address
 from rain.net.transport import listen
 from rain.processes import connection_files, own_credentials, private_folders
 from rain.processes.connection_files import KEYS
@@ -261,9 +264,10 @@ def _start_in(
     programs = [_server(path, logdir, command, sockets, options, memory, journal)]
     here = store_memory() // max(1, len(cpus)) if memory is None else memory
     dealt = gpus.shares(gpus.visible_gpus().names, len(cpus))
+    for_others = _for_others(options, address, remote)
     for number, (count, names) in enumerate(zip(cpus, dealt, strict=True)):
         arguments = ["governor", file.reachable(), "--cpus", count, "--gpus", ",".join(names)]
-        arguments += ["--connection-file", str(path)]
+        arguments += ["--connection-file", str(path), *for_others]
         arguments += [*UNDER_GUARDIAN, "--logdir", logdir, *_common(options, here)]
         log = f"{logdir}/governor-{number}.log"
         programs.append(Program(f"governor-{number}", arguments, log, command, restart=True, leaves=True))
@@ -317,6 +321,23 @@ def _journal(options: StartOptions, path: Path, logdir: str) -> str:
     if parse_address(options.listen)[1]:
         return str(private_folders.journal_folder(path.stem, options.durable))
     return os.path.join(logdir, f"journal-{path.stem}")  # no other start gets this port on purpose
+
+
+def _for_others(options: StartOptions, address: str, remote: list[Target]) -> list[str]:
+    """Options of the governors here, by which governors and clients on other hosts can fetch from them.
+
+    They reach a server that listens on all addresses by loopback, and would listen there only.
+    """
+    host = parse_address(address)[0]
+    if not is_wildcard(host):
+        return []
+    own = own_address_towards(options.ssh, remote[0]) if remote else ""
+    if not own:
+        try:
+            own = own_address()
+        except RainException:
+            own = next(iter(own_addresses()), "")
+    return ["--listen", format_address(host, 0), "--advertise", own] if own else []
 
 
 def _common(options: StartOptions, memory: int | None) -> list[str]:

@@ -25,7 +25,9 @@ import pytest
 
 from rain import Client, Program
 from rain.client.local_cluster import LocalCluster
+from rain.common.protocol.address import is_loopback, parse_address
 from rain.common.protocol.messages import ServerInfo
+from rain.host.network.addresses import own_addresses
 from rain.host.process_table import descendants, is_alive
 from rain.net.auth import Credentials
 from rain.processes import connection_files
@@ -574,6 +576,18 @@ def test_governors_over_ssh(shell):
     pids += descendants(file.guardian)
     assert shell.run("stop").returncode == 0
     assert not any(is_alive(pid) for pid in pids)
+
+
+def test_governors_beside_a_server_for_other_hosts_can_be_reached_from_there(shell):
+    (host,) = own_addresses()[:1] or ["127.0.0.1"]
+    address = shell.start("--listen", "0.0.0.0:0", "--local-governors", "[1]")
+    (governor,) = (parse_address(one.governor_id) for one in shell.info(address).governors)
+    assert is_loopback(governor[0]) == is_loopback(host)
+    with socket.create_connection((host, governor[1]), 10):
+        pass
+    address = shell.start("--local-governors", "[1]")
+    assert [parse_address(one.governor_id)[0] for one in shell.info(address).governors] == ["127.0.0.1"]
+    assert shell.run("stop", "--all").returncode == 0
 
 
 def test_a_host_that_cannot_be_reached_is_one_error(shell):
