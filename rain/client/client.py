@@ -74,7 +74,8 @@ class Client(Sessions):
         timeout: float = CONNECT_S,
     ) -> None:
         if not isinstance(address, str):
-            raise RainException(f"address is a text like 'host' or 'host:7210', not {type(address).__name__}")
+            hint = f"; a server at that port of this host is Client(port={address!r})" if type(address) is int else ""
+            raise RainException(f"address is a text like 'host' or 'host:7210', not {type(address).__name__}{hint}")
         if isinstance(port, bool) or not isinstance(port, int) or not 0 < port < 65536:
             raise RainException(f"port is a number from 1 to 65535, not {port!r}")
         limit = check_timeout(timeout)

@@ -18,9 +18,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
-from dask.callbacks import local_callbacks, unpack_callbacks
-from dask.local import get_sync
-from dask.utils import key_split
+from rain.interfaces.needed import needed
+
+with needed("rain.dask_get", "Dask 2025.1 or newer", "collections"):
+    from dask.callbacks import local_callbacks, unpack_callbacks
+    from dask.local import get_sync
+    from dask.utils import key_split
+
+    from rain.interfaces.dask_graph import Prepared, as_asked, wanted_keys
 
 from rain.client.building.options import NAMES as OPTION_NAMES
 from rain.client.building.options import Options
@@ -32,7 +37,6 @@ from rain.client.report.echo import begin_unasked, flushed
 from rain.common.errors import RainException, TaskException
 from rain.common.limits import INTERFACE_SESSION_TASKS_MAX
 from rain.interfaces.calls import Calls
-from rain.interfaces.dask_graph import Prepared, as_asked, wanted_keys
 from rain.interfaces.futures import exception_of, loaded_value
 from rain.interfaces.home import client_in_use, in_task
 

@@ -355,6 +355,11 @@ def test_no_key_is_known() -> None:
         Client("localhost", port)
 
 
+def test_a_port_is_no_address() -> None:
+    with pytest.raises(RainException, match=r"not int; a server at that port of this host is Client\(port=7211\)"):
+        Client(7211)  # type: ignore[arg-type]
+
+
 def test_somebody_else_listens(somebody_else: int) -> None:
     with pytest.raises(RainException, match=r"not a Rain server|right port"):
         Client("localhost", somebody_else, token=token())

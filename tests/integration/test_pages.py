@@ -47,6 +47,16 @@ def test_examples_run(page: Path, request: pytest.FixtureRequest, capsys: pytest
                 assert said in printed, (page.name, line, printed)
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
+def test_pages_say_where_the_client_and_the_session_of_their_examples_come_from(page: Path) -> None:
+    """A reader may come to any page by the search, and tries its first example."""
+    code = "".join(source for _, source in snippets.blocks(page, "python"))
+    text = page.read_text()
+    for name, made in (("client", "client = rain.Client.local("), ("session", 'session = client.new_session("')):
+        if re.search(rf"\b{name}\.", code):
+            assert made in text, name
+
+
 def test_each_public_name_is_in_the_reference() -> None:
     pages = "\n".join(page.read_text() for page in (DOCS / "reference").glob("*.md"))
     listed = set(re.findall(r":: rain\.(\w+)$", pages, re.MULTILINE))
