@@ -373,6 +373,8 @@ SESSION_TASKS_MAX = 10_000_000
 HISTORY_BYTES_MAX = 256 * MIB
 """About what a persistent session keeps of finished tasks whose objects are not needed any more, so that `attach` shows
 them; the oldest are let go beyond it."""
+HISTORY_RETURN_BYTES_MAX = 32 * MIB
+"""The same of other sessions of notebooks, to which the next kernel may attach."""
 ENDED_EXECUTORS_KEPT_MAX = 20
 """Executors that ended before they registered whose stdout and stderr a governor keeps."""
 ENVIRONMENTS_MAX = 1000

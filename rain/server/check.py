@@ -311,7 +311,7 @@ def _check_task(graph: Graph, task: Task, state: TaskState) -> None:
         required_ones = [obj for obj in outputs if required(obj) and obj.producer is task]
         assert (retention is RETAINED) == bool(required_ones), (task, "retained")
         if retention is RELEASED:
-            assert task.session.persistent, (task, "should be released")
+            assert task.session.history_bytes_max, (task, "should be released")
     else:
         assert task.error is not None, task
         for obj in outputs:
@@ -382,7 +382,10 @@ def _check_object(graph: Graph, obj: Object, books: _Books) -> None:
     elif state is OBJ_REMOVED:
         assert not obj.kept and not unsettled and not obj.governors, obj
         assert obj.location is not None or obj.lineage == 0 or producer is not None, (obj, "could not be made again")
-        assert producer is not None or obj.lineage or obj.needs or session.persistent, (obj, "should be released")
+        assert producer is not None or obj.lineage or obj.needs or session.history_bytes_max, (
+            obj,
+            "should be released",
+        )
     else:
         assert state is OBJ_FAILED and producer is not None and producer.state in (FAILED, CANCELLED), obj
         assert obj.info is not None or not (obj.governors or obj.location), obj

@@ -76,13 +76,15 @@ CELLS = [
 class Life:
     """A client process with a session, that can be killed."""
 
-    def __init__(self, client: Client, folder: Path, persistent: bool, kernel: bool = False) -> None:
+    def __init__(
+        self, client: Client, folder: Path, persistent: bool, kernel: bool = False, cells: list[str] = CELLS
+    ) -> None:
         self.folder = folder
         script = FIRST.format(
             address=client.address,
             file=client._cluster.connection_file,
             folder=str(folder),
-            cells=CELLS,
+            cells=cells,
             persistent=persistent,
             kernel=kernel,
         )
@@ -201,10 +203,19 @@ def test_the_session_of_a_kernel_that_died_waits_for_the_next_one(client: Client
     assert summary.waits_s is not None
     assert 500 < summary.waits_s <= CLIENT_RETURN_S
     assert (summary.client, summary.tasks["running"]) == (None, 1)
-    with pytest.warns(RainWarning, match="2 more finished tasks, which are not listed: of a session that is not"):
-        session = client.attach()
+    session = client.attach()
     with session.bind_only():
         assert not session.persistent
+        assert {task.name: task.state for task in session.tasks} == {
+            "one": TaskState.FINISHED,
+            "gone": TaskState.FINISHED,
+            "running": TaskState.RUNNING,
+            "after": TaskState.WAITING,
+            "bad": TaskState.FAILED,
+        }
+        one = session.find("one")
+        assert one.info.governor == client.get_server_info()["governors"][0]["governor_id"]
+        assert one.output.fetch().load() == 3
         assert session.session_id == summary.session_id
         (tmp_path / "gate").touch()
         assert session.find("after").output.fetch(timeout=GUARD_S).load() == 14
@@ -214,6 +225,28 @@ def test_the_session_of_a_kernel_that_died_waits_for_the_next_one(client: Client
     assert [one.waits_s for one in client.sessions()] == [None]
     session.close()
     assert client.sessions() == []
+
+
+MANY = [
+    CELLS[0],
+    "@remote(auto_load=True, auto_encode='pickle')\ndef square(ctx, x):\n    return x * x\n",
+    "kept = square.map(range(50)); session.keep(kept); rest = square.map(range(20)); session.submit()",
+    "session.wait_all()",
+]
+
+
+def test_members_of_families_are_listed_as_long_as_their_results_are_held(client: Client, tmp_path: Path) -> None:
+    """The others are counted, and it is said why they are not listed."""
+    life = Life(client, tmp_path, persistent=False, kernel=True, cells=MANY)
+    life.kill()
+    until(lambda: [one for one in client.sessions() if one.waits_s is not None], "it waits", 15)
+    with pytest.warns(RainWarning, match="20 more finished tasks, which are not listed: .* differ by their arguments"):
+        session = client.attach()
+    assert [task.state for task in session.tasks] == [TaskState.FINISHED] * 50
+    assert [task.output.fetch().load() for task in session.tasks] == [x * x for x in range(50)]
+    assert repr(session.tasks[7]).startswith("<")
+    assert session.tasks[7].spec.outputs == [session.tasks[7].output.id]
+    session.close()
 
 
 @remote(auto_encode="json")

@@ -164,6 +164,7 @@ class SimServer:
 
     def _open(self, conversation: Conversation) -> None:
         hello = m.Hello("client" if conversation.client else "governor", str(conversation.number))
+        hello.kernel = self.world.seed % 3 == 1
         number = self.process.machine.opened + 1
         self.record(rec.Opened(self.now, number, 0, conversation.peer.host, hello))
         self.put(partial(setattr, conversation, "welcomed", True))

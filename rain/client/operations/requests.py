@@ -19,7 +19,7 @@ from rain.client.operations.connection import Connection
 from rain.client.operations.operation import Operation, uninterrupted
 from rain.client.operations.session_operations import Item, checked, update
 from rain.common.errors import RainException
-from rain.common.limits import HISTORY_BYTES_MAX
+from rain.common.limits import HISTORY_BYTES_MAX, HISTORY_RETURN_BYTES_MAX
 from rain.common.protocol.messages import ServerBrief, ServerInfo, SessionSummary
 
 if TYPE_CHECKING:
@@ -75,7 +75,9 @@ def attach(connection: Connection, made: Made, wanted: int | str | None, advice:
         keeps = (
             f"the server keeps about HISTORY_BYTES_MAX ({HISTORY_BYTES_MAX}) bytes of tasks whose results nothing needs"
             if mirror.persistent
-            else "of a session that is not persistent the server keeps results, and no finished tasks"
+            else "of a session that is not persistent the server keeps the tasks whose results are held; of others of "
+            f"a notebook about HISTORY_RETURN_BYTES_MAX ({HISTORY_RETURN_BYTES_MAX}) bytes, but none that differ by "
+            "their arguments only"
         )
         warn(f"{session!r} has {released} more finished tasks, which are not listed: {keeps}")
     return session

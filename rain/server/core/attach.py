@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from rain.common.limits import BATCH_BYTES_TARGET
-from rain.common.protocol.messages import Attach, Attached, ObjectUpdate, SessionStopped
+from rain.common.protocol.messages import Attach, Attached, ObjectUpdate, SessionStopped, TaskUpdate
+from rain.common.spec import ObjectSpec, TaskSpec
 from rain.common.states import TaskState
 from rain.server.core.modules import client_left
 from rain.server.core.reporting.progress import tell_all
@@ -12,7 +13,7 @@ from rain.server.core.sizes import ITEM_BYTES, info_bytes, rough_bytes, spec_byt
 from rain.server.core.state import State, task_update
 from rain.server.records.client import Client
 from rain.server.records.session import RELEASED_TASK, Session
-from rain.server.states import DETACHED, EPHEMERAL, FUNCTION, OPEN
+from rain.server.states import DETACHED, EPHEMERAL, FINISHED, FUNCTION, OBJ_FINISHED, OPEN
 
 NO_CALL_SITE = ("", "")
 LISTED_MAX = 20
@@ -74,40 +75,80 @@ def _tasks(session: Session) -> str:
 
 def _send_all(state: State, client: Client, session: Session, request: int, look: bool = False) -> None:
     """Send all that is known of a session, in pieces."""
-
-    def piece() -> Attached:
-        empty = Attached(request, session.id, session.name, [], [], [], [], [], True, [], [], [])
-        empty.on_failure, empty.last_number, empty.look = session.on_failure, session.last_number, look
-        empty.persistent = session.persistent
-        return empty
-
-    current, size = piece(), 0
-    places: dict[tuple[str, str], int] = {}
-    for obj in session.objects.values():
-        current.objects.append(obj.spec)
-        current.object_states.append(ObjectUpdate(obj.id, obj.state, obj.info))
-        if obj.kept:
-            current.keep.append(obj.id)
-        if obj.role is FUNCTION or obj.role is EPHEMERAL:
-            current.hidden.append(obj.id)
-        size += ITEM_BYTES + rough_bytes(obj.spec.user) + info_bytes(obj.info)
-        if size > BATCH_BYTES_TARGET:
-            state.to_client(client.id, current)
-            current, size = piece(), 0
-    for task in session.tasks.values():
-        current.tasks.append(task.spec)
-        current.states.append(task_update(task))
-        site = session.made.get(task.id[1], NO_CALL_SITE)
-        place = places.setdefault(site, len(places))
-        if place == len(current.sites):
-            current.sites.append(site)
-            size += len(site[0]) + len(site[1])
-        current.made.append(place)
-        size += spec_bytes(task.spec) + update_bytes(task)
-        if size > BATCH_BYTES_TARGET:
-            state.to_client(client.id, current)
-            current, size, places = piece(), 0, {}
-    current.more = False
-    current.released = session.released.count(RELEASED_TASK)
-    state.to_client(client.id, current)
+    pieces = _Pieces(state, client, session, request, look)
+    finished = list(session.families.finished())
+    tasks = session.tasks.values()  # members that have not finished get records, and are not in their families any more
+    for obj in session.objects.own.values():
+        pieces.add_object(
+            ObjectUpdate(obj.id, obj.state, obj.info), obj.spec, obj.kept, obj.role in (FUNCTION, EPHEMERAL)
+        )
+    for family, place in finished:
+        pieces.add_task(family.member(place), TaskUpdate(family.member_id(place), FINISHED))
+        for spec, info in family.held_outputs(place):
+            pieces.add_object(ObjectUpdate(spec.id, OBJ_FINISHED, info), spec, True, False)
+        pieces.unlisted -= 1
+    for task in tasks:
+        pieces.add_task(task.spec, task_update(task))
+    pieces.end()
     tell_all(state, client, session)
+
+
+class _Pieces:
+    """The pieces of an answer to `Attach`.
+
+    Attributes
+    ----------
+    unlisted : int
+        How many finished tasks are not among what is told.
+    """
+
+    def __init__(self, state: State, client: Client, session: Session, request: int, look: bool) -> None:
+        self._state, self._client, self._session = state, client, session
+        self._request, self._look = request, look
+        self.unlisted = session.released.count(RELEASED_TASK)
+        self._begin()
+
+    def _begin(self) -> None:
+        session = self._session
+        piece = self._piece = Attached(self._request, session.id, session.name, [], [], [], [], [], True, [], [], [])
+        piece.on_failure, piece.last_number, piece.look = session.on_failure, session.last_number, self._look
+        piece.persistent = session.persistent
+        self._size = 0
+        self._places: dict[tuple[str, str], int] = {}
+
+    def add_object(self, update: ObjectUpdate, spec: ObjectSpec, kept: bool, hidden: bool) -> None:
+        """Tell of an object; `hidden`: the client made it by itself."""
+        piece = self._piece
+        piece.objects.append(spec)
+        piece.object_states.append(update)
+        if kept:
+            piece.keep.append(spec.id)
+        if hidden:
+            piece.hidden.append(spec.id)
+        self._added(ITEM_BYTES + rough_bytes(spec.user) + info_bytes(update.info))
+
+    def add_task(self, spec: TaskSpec, update: TaskUpdate) -> None:
+        """Tell of a task."""
+        piece, places = self._piece, self._places
+        piece.tasks.append(spec)
+        piece.states.append(update)
+        site = self._session.made.get(spec.id[1], NO_CALL_SITE)
+        place = places.setdefault(site, len(places))
+        size = 0
+        if place == len(piece.sites):
+            piece.sites.append(site)
+            size = len(site[0]) + len(site[1])
+        piece.made.append(place)
+        self._added(size + spec_bytes(spec) + update_bytes(update))
+
+    def _added(self, size: int) -> None:
+        self._size += size
+        if self._size > BATCH_BYTES_TARGET:
+            self._state.to_client(self._client.id, self._piece)
+            self._begin()
+
+    def end(self) -> None:
+        """Send the last piece."""
+        self._piece.more = False
+        self._piece.released = self.unlisted
+        self._state.to_client(self._client.id, self._piece)

@@ -137,7 +137,7 @@ class ServerCore:
     ) -> None:
         self.state = State(address, host_id, http, version, log_dir, policy, policy_name)
         self._handlers: dict[type, Callable[[Any], None]] = {
-            ev.ClientJoined: lambda event: sessions.client_joined(self.state, event.client_id),
+            ev.ClientJoined: lambda event: sessions.client_joined(self.state, event.client_id, event.returns),
             ev.ClientGone: self._client_gone,
             ev.ClientPace: self._client_pace,
             ev.ClientSaid: self._client_said,

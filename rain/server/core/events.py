@@ -22,9 +22,11 @@ from rain.common.protocol.messages import ClientToServer, GovernorToServer, Regi
 
 
 class ClientJoined(msgspec.Struct, gc=False):
-    """A client opened a conversation."""
+    """A client opened a conversation. `returns`: should it go, another one may come for its sessions: it is a
+    notebook's kernel."""
 
     client_id: str
+    returns: bool = False
 
 
 class ClientGone(msgspec.Struct, gc=False, tag=True):

@@ -12,7 +12,6 @@ from __future__ import annotations
 import heapq
 
 from rain.common.ids import ID
-from rain.common.limits import HISTORY_BYTES_MAX
 from rain.server.core.effects import DiscardUpload
 from rain.server.core.sizes import spec_bytes
 from rain.server.core.state import State
@@ -167,7 +166,7 @@ def _purge(obj: Object) -> None:
     if obj.lineage == 0 and obj.needs == 0:
         number = obj.id[1]
         obj.location = None
-        if not session.persistent or number in session.orphans:
+        if not session.history_bytes_max or number in session.orphans:
             session.orphans.discard(number)
             del session.families.objects.own[number]
             session.release(number, RELEASED_OBJECT)
@@ -252,11 +251,11 @@ def _forget(task: Task) -> None:
         obj.producer = None
         if obj.state is OBJ_REMOVED:
             _purge(obj)
-    if session.persistent:
+    if session.history_bytes_max:
         size = RECORD_BYTES + spec_bytes(task.spec)
         session.history.append((task, size))
         session.history_bytes += size
-        if session.history_bytes > HISTORY_BYTES_MAX:
+        if session.history_bytes > session.history_bytes_max:
             _cut_history(session)
         return
     number = task.id[1]
@@ -267,8 +266,8 @@ def _forget(task: Task) -> None:
 
 
 def _cut_history(session: Session) -> None:
-    """Release the oldest finished tasks of a persistent session, and those of their outputs that are gone."""
-    while session.history_bytes > HISTORY_BYTES_MAX:
+    """Release the oldest finished tasks that a session has kept, and those of their outputs that are gone."""
+    while session.history_bytes > session.history_bytes_max:
         task, size = session.history.popleft()
         session.history_bytes -= size
         number = task.id[1]

@@ -31,9 +31,10 @@ from rain.server.states import CANCELLED, DETACHED, READY, ClientState, SessionS
 SESSION_NAME_CHARS_MAX = 1000
 
 
-def client_joined(state: State, client_id: str) -> None:
+def client_joined(state: State, client_id: str, returns: bool) -> None:
     """A client is there."""
-    state.graph.clients[client_id] = Client(client_id)
+    client = state.graph.clients[client_id] = Client(client_id)
+    client.returns = returns
     state.happened("ClientNew", values={"client": client_id})
     state.to_client(client_id, GovernorCount(len(state.graph.governors)))
     libraries.tell_all(state, client_id)
@@ -96,6 +97,7 @@ def new_session(state: State, client: Client, message: NewSession) -> None:
         return
     state.sessions_made += 1
     session = Session(state.sessions_made, message.name, client, message.on_failure, message.persistent, message.env)
+    session.returns = client.returns
     state.graph.sessions[session.id] = session
     client.sessions[session.id] = session
     state.happened("SessionNew", session.id, values={"name": session.name, "client": client.id})

@@ -134,12 +134,14 @@ ALIKE: dict[type, type[Any]] = {WatchedDict: dict}
 
 ADDED: dict[tuple[type, str], Callable[[], Any]] = {
     (Client, "held_families"): list,
+    (Client, "returns"): bool,
     (Cut, "floor"): lambda: NUMBERS_MAX,
     (Cut, "last"): lambda: NUMBERS_MAX,
     (Cut, "position"): lambda: NUMBERS_MAX,
     (Cut, "with_families"): bool,
     (Governor, "members"): int,
     (Governor, "shares"): dict,
+    (Session, "returns"): bool,
     (State, "family_updates"): list,
 }
 """Attributes of classes with ``__slots__`` that a version added, and what gives them a value in a server that goes on

@@ -21,16 +21,28 @@ class Client:
     """One client's conversation.
 
     `gathering` holds, by session, the submit of which pieces are missing (a `rain.server.core.lifecycle.cut.Cut`);
-    `looks` are the numbers of sessions that the client looks at without having them. While a client lags behind,
-    `held_tasks` and `held_objects` hold updates until it has caught up, `held_families` those to be sent before them.
+    `looks` are the numbers of sessions that the client looks at without having them; `returns`: another one may come
+    for its sessions. While a client lags behind, `held_tasks` and `held_objects` hold updates until it has caught up,
+    `held_families` those to be sent before them.
     """
 
-    __slots__ = ("gathering", "held_families", "held_objects", "held_tasks", "id", "looks", "sessions", "state")
+    __slots__ = (
+        "gathering",
+        "held_families",
+        "held_objects",
+        "held_tasks",
+        "id",
+        "looks",
+        "returns",
+        "sessions",
+        "state",
+    )
 
     def __init__(self, id: str) -> None:
         self.id = id
         self.sessions: dict[int, Session] = {}
         self.looks: set[int] = set()
+        self.returns = False
         self.gathering: dict[int, Any] = {}
         self.state = ClientState.CURRENT
         self.held_tasks: list[Task] = []

@@ -258,17 +258,30 @@ class TaskFamily:
         self.waiting -= 1
         return task
 
+    def held_outputs(self, place: int) -> list[tuple[ObjectSpec, ObjectInfo]]:
+        """What the outputs of a finished member are whose bytes are here."""
+        found = []
+        specs = member_outputs(self.outputs, place)
+        for at in self.kept if self.states[place] == DONE else ():
+            info = self.infos[at]
+            assert info is not None
+            size = len(self.data[at][place])
+            own = ObjectInfo(info.error, size, info.content_type, info.debug, info.user, info.encoded)
+            found.append((specs[at], own))
+        return found
+
+    def member(self, place: int) -> TaskSpec:
+        """The spec of a member, without arguments."""
+        return member_spec(self.spec, place, b"")
+
     def take_made(self, place: int) -> list[Object]:
         """Give the outputs of a finished member that are kept records of their own, for good."""
         found = []
-        specs = member_outputs(self.outputs, place)
-        for at in self.kept:
-            obj = Object(specs[at], self.session)
+        for at, (spec, info) in zip(self.kept, self.held_outputs(place), strict=True):
+            obj = Object(spec, self.session)
             obj.kept = True
             location = Inline(self.data[at][place], counts_of(bytes(self.checksums[at][8 * place : 8 * place + 8]))[0])
-            info = self.infos[at]
-            assert info is not None
-            obj.info = ObjectInfo(info.error, location.size, info.content_type, info.debug, info.user, info.encoded)
+            obj.info = info
             obj.size = location.size
             obj.location = location
             obj.checksum = location.checksum

@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from rain.server.records.family import AT, DONE, DROPPED, FREE, NEW, TaskFamily
+from rain.server.records.family import AT, DONE, DROPPED, FREE, NEW, OWN, TaskFamily
 
 if TYPE_CHECKING:
     from rain.server.records.data_object import Object
@@ -93,6 +93,16 @@ class Families:
         if made:
             family.made += count
         self._look_after(family)
+
+    def finished(self) -> Iterator[tuple[TaskFamily, int]]:
+        """The finished members of which results are held, by family and place."""
+        objects, tasks = self.objects.own, self.tasks.own
+        for family in self.records:
+            for place, state in enumerate(family.states):
+                number = family.number(place)
+                looked_at = state == OWN and number not in tasks
+                if state == DONE or (looked_at and any(number + at in objects for at in range(1, family.stride))):
+                    yield family, place
 
     def _look_after(self, family: TaskFamily) -> None:
         if not family.waiting and not family.made:

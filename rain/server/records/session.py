@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from rain.common.limits import HISTORY_BYTES_MAX, HISTORY_RETURN_BYTES_MAX
 from rain.common.protocol.messages import SessionEnv, TaskOutput, TaskProgress
 from rain.common.spec import Attempt
 from rain.common.state_tables import states
@@ -64,6 +65,8 @@ class Session:
         Requests (client, number) to close it, which are answered when it is closed.
     end_reason : str
         Why it ended without being closed by its client; empty if it did not.
+    returns : bool
+        Whether its client, should it go, may come back as another one: a notebook's kernel.
     waits_until : float or None
         Of a session that is not persistent and has lost its client: when it ends unless a client attaches to it.
     stuck_since : float or None
@@ -101,6 +104,7 @@ class Session:
         "progress",
         "released",
         "requests",
+        "returns",
         "stalled",
         "state",
         "stuck_since",
@@ -116,6 +120,7 @@ class Session:
         self.client = client
         self.on_failure = on_failure
         self.persistent = persistent
+        self.returns = False
         self.environments = Environments(env)
         self.families = Families({}, {})
         self.released = bytearray()
@@ -159,6 +164,11 @@ class Session:
     def over(self) -> bool:
         """Whether none of its tasks runs any more."""
         return self.state is not OPEN and self.state is not DETACHED
+
+    @property
+    def history_bytes_max(self) -> int:
+        """About what may be kept of finished tasks that nothing needs, for the next client; 0: they are released."""
+        return HISTORY_BYTES_MAX if self.persistent else HISTORY_RETURN_BYTES_MAX if self.returns else 0
 
     def release(self, number: int, what: int) -> None:
         """Note that the record of a number is no longer kept, and whether it was a task's or an object's."""

@@ -200,7 +200,7 @@ class Machine:
         self.peers[name] = conversation
         self.behind[name] = False
         self.uploads[conversation] = {}
-        self._step(ev.ClientJoined(name))
+        self._step(ev.ClientJoined(name, record.hello.kernel))
 
     def _came(self, record: Came, messages: Sequence[Any]) -> None:
         conversation = record.conversation

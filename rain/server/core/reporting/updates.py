@@ -224,7 +224,7 @@ def _ready(members: Members, tasks: list[Task]) -> list[FamilyUpdate]:
     return found
 
 
-def update_bytes(task: Task) -> int:
+def update_bytes(task: Task | TaskUpdate) -> int:
     """About what a task's update takes."""
     size = ITEM_BYTES
     error, info = task.error, task.info

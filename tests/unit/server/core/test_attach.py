@@ -13,6 +13,7 @@ from rain.common.spec import ObjectSpec
 from rain.server.core import events as ev
 from rain.server.core import objects
 from rain.server.core.lifecycle import submit
+from rain.server.records import session as session_record
 from tests.unit.server.rig import ENV, Rig
 
 
@@ -103,7 +104,7 @@ def test_a_session_that_is_looked_at_stays_whose_it_is() -> None:
 
 
 def test_the_oldest_finished_tasks_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(objects, "HISTORY_BYTES_MAX", 3 * objects.RECORD_BYTES + 100)
+    monkeypatch.setattr(session_record, "HISTORY_BYTES_MAX", 3 * objects.RECORD_BYTES + 100)
     rig = Rig(persistent=True)
     rig.governor(cpus=4)
     kept = finished(rig, 1, keep=True)[0]

@@ -596,16 +596,22 @@ def test_a_client_that_is_behind_is_told_the_present() -> None:
     assert [(one.id, one.state.value) for update in updates for one in update.tasks] == [(members(more)[1], "failed")]
 
 
-def test_another_client_that_attaches_is_told_of_each_member_once() -> None:
+@pytest.mark.parametrize("looked_at", [False, True])
+def test_another_client_that_attaches_is_told_of_each_member_once(looked_at: bool) -> None:
+    """Also of one that has finished, though its task is forgotten, as long as its result is held."""
     rig, made = started(3, cpus=3.0)
     rig.says("g:1", m.Finished([], [results(made, 0, 1)]))
+    if looked_at:
+        assert rig.core.state.graph.object(ID(members(made)[0][0], members(made)[0][1] + 1)) is not None
     rig.step(ev.ClientGone("c", 60.0))
     rig.step(ev.ClientJoined("d"))
     rig.to_client.clear()
     attached = rig.ask(m.Attach, rig.session, client="d")
     rig.turn()
     outputs = [ID(id[0], id[1] + 1) for id in members(made)]
-    assert [update.id for update in attached.states] == members(made)[1:], "what has finished is told by its outputs"
+    assert sorted(update.id for update in attached.states) == members(made)
+    assert [update.id for update in attached.states if update.state is TaskState.FINISHED] == members(made)[:1]
+    assert (attached.released, len(attached.objects)) == (0, len({spec.id for spec in attached.objects}))
     states = {update.id: update.state.value for update in attached.object_states}
     assert [states[id] for id in outputs] == ["finished", "unfinished", "unfinished"]
     assert set(outputs) <= set(attached.keep)
