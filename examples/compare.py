@@ -16,6 +16,20 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 NAMES = sorted(path.stem for path in HERE.glob("*.py") if path.stem != "compare")
 
+LIBRARIES = {
+    "sklearn": "scikit-learn",
+    "joblib": "joblib",
+    "dask": "Dask",
+    "asyncio": "asyncio",
+    "concurrent.futures": "concurrent.futures",
+}
+
+
+def library(path: Path) -> str:
+    """The library that a peer is written for."""
+    text = path.read_text()
+    return next(name for module, name in LIBRARIES.items() if f"import {module}" in text or f"from {module}" in text)
+
 
 def lines(path: Path) -> int:
     """How many lines of code there are, without those that are empty, and without the first docstring."""
@@ -37,7 +51,7 @@ def main() -> int:
     options = parser.parse_args()
     if unknown := set(options.names) - set(NAMES):
         parser.error(f"there is no example {', '.join(sorted(unknown))}")
-    print("| example | lines, Rain | peer | ms, Rain | peer | ratio |\n|---|---|---|---|---|---|")
+    print("| example | beside | lines, Rain | peer | ms, Rain | peer | ratio |\n|---|---|---|---|---|---|---|")
     for name in options.names or NAMES:
         paths = HERE / f"{name}.py", HERE / "peers" / f"{name}.py"
         times: tuple[list[float], list[float]] = [], []
@@ -52,7 +66,10 @@ def main() -> int:
                 return 1
         own, peer = (statistics.median(taken) for taken in times)
         counts = " | ".join(str(lines(path)) for path in paths)
-        print(f"| {name} | {counts} | {own * 1000:.0f} | {peer * 1000:.0f} | {own / peer:.2f} |", flush=True)
+        print(
+            f"| {name} | {library(paths[1])} | {counts} | {own * 1000:.0f} | {peer * 1000:.0f} | {own / peer:.2f} |",
+            flush=True,
+        )
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -62,13 +63,26 @@ def on_path(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Executors find the examples as they do when one is run: in the first folder of the path."""
     monkeypatch.syspath_prepend(EXAMPLES)
     yield
-    for name in EXPECTED:
+    for name in (*EXPECTED, "compare"):
         sys.modules.pop(name, None)
 
 
 def test_each_has_a_peer() -> None:
     names = {path.stem for path in EXAMPLES.glob("*.py")} - {"compare"}
     assert names == set(EXPECTED) == {path.stem for path in (EXAMPLES / "peers").glob("*.py")}
+
+
+@pytest.mark.usefixtures("on_path")
+def test_the_table_has_the_lines_that_the_files_have() -> None:
+    compare = importlib.import_module("compare")
+    rows = re.findall(
+        r"^\| \[(\w+)\]\(\1\.py\) \| \[(.+)\]\(peers/\1\.py\) \| (\d+) \| (\d+) \|",
+        (EXAMPLES / "README.md").read_text(),
+        re.MULTILINE,
+    )
+    programs = [(name, EXAMPLES / f"{name}.py", EXAMPLES / "peers" / f"{name}.py") for name in compare.NAMES]
+    counted = [(name, compare.library(peer), compare.lines(own), compare.lines(peer)) for name, own, peer in programs]
+    assert [(name, library, int(own), int(peer)) for name, library, own, peer in rows] == counted
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=SLOW.get(name, ())) for name in sorted(EXPECTED)])
