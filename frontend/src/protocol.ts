@@ -257,6 +257,8 @@ export interface Status {
   counts?: Record<string, number> | null;
   // How many tasks of it (of an object: of its maker) have a function, or one before them, that was edited since.
   stale?: number;
+  // Of a task: why the result of an earlier run was reused, or why it was computed.
+  reuse?: string | null;
   // How much of a running task is done, from 0 to 1, if it says so.
   share?: number | null;
   // The same in words, with its note.
@@ -344,6 +346,10 @@ export interface TaskDetails {
   stale: boolean;
   // The task that stands in its place since stale ones were run again.
   renewed: Link | null;
+  // Whether its result is that of an earlier run.
+  reused: boolean;
+  // Why that was reused, or why it was computed; empty if that was not asked for.
+  reuse: string;
   // While it runs, if it says something of itself.
   progress: Progress | null;
 }
@@ -657,6 +663,10 @@ export interface TaskRow {
   error: string;
   // Whether its function, or one before it, was edited since.
   stale: boolean;
+  // Whether its result is that of an earlier run.
+  reused: boolean;
+  // Why that was reused, or why it was computed; empty if that was not asked for.
+  reuse: string;
 }
 
 // So many tasks took between so many seconds.

@@ -50,6 +50,11 @@ def capsule(session: Session, task: Task, path: Any) -> Operation[str]:
     _, mirror = connected(session)
     if record.state is None:
         raise not_submitted(mirror, record)
+    if record.reused and record.reuse is not None:
+        raise RainException(
+            f"{task!r} has no capsule, as it did not run in this session. It was {record.reuse.text}; with cache=False "
+            "it runs"
+        )
     target = _target(path)
     ids = list(dict.fromkeys(item.id for item in record.spec.inputs))
     if record.spec.function is not None:

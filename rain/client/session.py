@@ -566,6 +566,7 @@ class Session(PlainCalls, Preflight, StaleResults, SessionViews):
 
     def _preview(self, obj: DataObject, timeout: float | None = None) -> Preview:
         """What the value of a finished object looks like; for inspectors and reports."""
+        block(self._checked(session_operations.brought(self, obj)), timeout)
         return block(self._checked(views.preview(self, obj.id)), timeout)
 
     def _output_of(self, task: Task) -> Operation[tuple[str, str]]:

@@ -20,7 +20,7 @@ from rain.common.location import replicas_of
 from rain.common.protocol.previews import decode_preview
 from rain.common.state_styles import ENDS, NOT_MADE
 from rain.notebook.graph_model import View
-from rain.notebook.graph_model.records import ObjectLike, title
+from rain.notebook.graph_model.records import ObjectLike, reuse_of, title
 from rain.notebook.graph_model.statuses import first_line, share_of
 from rain.notebook.graph_model.tree import Counted, TaskLeaf
 from rain.notebook.graph_model.view import label_of
@@ -118,6 +118,8 @@ def task_details(session: Session, view: View, leaf: TaskLeaf, code: Code | None
         can_retry=leaf.state in ENDS and session.active,
         stale=record.stale,
         renewed=task_link(newest(record)) if record.renewed is not None else None,
+        reused=record.reused,
+        reuse=reuse_of(record),
         progress=_progress(record),
     )
 

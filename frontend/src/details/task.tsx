@@ -65,13 +65,14 @@ export function TaskBody({ task }: { task: TaskDetails }) {
           started: started === null ? null : clock(started),
           host: info?.governor && hostOf(info.governor),
           attempts: info?.attempts,
+          reuse: task.reuse,
           call: task.call,
           made: task.made && <Places text={task.made} />,
         }}
       />
       <Links title="inputs" links={task.inputs} />
       <Links title="outputs" links={task.outputs} />
-      {task.state !== "new" && !waits && <OutputSection task={task} />}
+      {task.state !== "new" && !waits && !task.reused && <OutputSection task={task} />}
       {task.source && (
         <Section title="source">
           <SourceLines source={task.source} />

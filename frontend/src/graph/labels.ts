@@ -39,6 +39,7 @@ export function facts(store: SessionStore, node: Node, status: Status | undefine
     ["attempts", status?.attempts ? String(status.attempts) : null],
     ["kept", status?.kept ? "yes" : null],
     ["stale", status?.stale ? "its function was edited since" : null],
+    ["reuse", status?.reuse],
     [status?.state === "failed" ? "error" : "because", status?.error],
   ];
   return known.filter((fact): fact is [string, string] => !!fact[1]);

@@ -8,12 +8,12 @@ import { tableOf } from "./lookups.js";
 // Text is split by t1; t2 and t3 are in a group; t3 fails after 40 ms, all told in microseconds.
 function report(): Report {
   const row = (key: string, name: string, state: string, error = ""): TaskRow => ({
-    key, id: `1/${key.slice(1)}`, name, type: "py/", state, start: 100, took: "", governor: "g", attempts: 1, cpus: 1, error, stale: false,
+    key, id: `1/${key.slice(1)}`, name, type: "py/", state, start: 100, took: "", governor: "g", attempts: 1, cpus: 1, error, stale: false, reused: false, reuse: "",
   });
   const task = (key: string, title: string, state: string): TaskDetails => ({
     kind: "task", key, id: key, title, state, type: "py/", made: null, stack: "", source: null, call: "", inputs: [], outputs: [], resources: {},
     options: {}, user: {}, info: { start: 100, took: "10 ms", governor: "g", attempts: 1, debug: "", user: {}, ended: [] },
-    error: state === "failed" ? "odd number" : null, cause: null, stale: false, renewed: null, progress: null, hints: [], can_cancel: false, can_retry: false,
+    error: state === "failed" ? "odd number" : null, cause: null, stale: false, renewed: null, reused: false, reuse: "", progress: null, hints: [], can_cancel: false, can_retry: false,
   });
   const t1: Node = { kind: "task", key: "t1", label: "split", type: "py/" };
   const o1: Node = { kind: "object", key: "o1", label: "text" };

@@ -5,7 +5,7 @@ import { clock } from "../format.js";
 import type { TaskRow } from "../protocol.js";
 import type { SessionStore } from "../store.js";
 
-export type ColumnId = Exclude<keyof TaskRow, "key" | "stale">;
+export type ColumnId = Exclude<keyof TaskRow, "key" | "stale" | "reused" | "reuse">;
 
 export const COLUMNS: { id: ColumnId; title?: string; numeric?: boolean; long?: boolean }[] = [
   { id: "name", long: true },
@@ -43,6 +43,7 @@ export function fillRow(element: HTMLElement, store: SessionStore, row: TaskRow 
     const text = texts?.[id] ?? "";
     setText(cell, text);
     if (long) setAttribute(cell, "title", text || null);
+    if (id === "state") setAttribute(cell, "title", row?.reuse || null);
     if (id === "name") cell.classList.toggle("rain-muted", row !== undefined && !row.name);
   });
 }
@@ -53,7 +54,7 @@ function textsOf(store: SessionStore, row: TaskRow): Record<ColumnId, string> {
     name: row.name || row.type,
     id: row.id,
     type: row.type,
-    state: `${look.mark} ${look.word}${row.stale ? ", stale" : ""}`,
+    state: `${look.mark} ${look.word}${row.stale ? ", stale" : ""}${row.reused ? ", reused" : ""}`,
     start: row.start === null ? "" : clock(row.start),
     took: row.took,
     governor: row.governor,

@@ -3,18 +3,20 @@ and makes of its results what the user gets."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import weakref
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from rain.client.building.task_list import families_of, values_of
 from rain.client.core import sessions
 from rain.client.core.core import ClientCore
-from rain.client.core.operations import keeps, locating, questions, retries, submits, waits
+from rain.client.core.operations import keeps, locating, questions, reruns, retries, submits, waits
 from rain.client.core.records import ObjectRecord, Record, TaskRecord
 from rain.client.core.reuse.task import at_server
 from rain.client.core.session_mirror import SessionMirror
 from rain.client.core.waiting import Operation as CoreOperation
+from rain.client.core.waiting import Upload
 from rain.client.functions.call_sites import warn
 from rain.client.functions.renewal import present_functions
 from rain.client.handles import Handle, as_object, handle_of, held, inside, record_of, session_of, short
@@ -294,9 +296,37 @@ def _instance(session: Session, obj: DataObject, lazy: bool = False) -> DataInst
     if value is None:
         return instance(session, obj, lazy)
     found = constant_instance(record_of(obj), value)
-    if record_of(obj).state is not None and at_server(record_of(obj)):
-        found._ask = asker(session, obj.id)
+    if record_of(obj).state is not None:
+        found._ask = asker(session, obj.id, None if at_server(record_of(obj)) else _bringer(session, obj))
     return found
+
+
+def _bringer(session: Session, obj: DataObject) -> Callable[[], Operation[None]]:
+    """Calls `brought`, as long as session and object are held elsewhere."""
+    known, held_elsewhere = weakref.ref(session), weakref.ref(obj)
+
+    def bring() -> Operation[None]:
+        session, obj = known(), held_elsewhere()
+        if session is not None and obj is not None:
+            yield from brought(session, obj)
+
+    return bring
+
+
+def brought(session: Session, obj: DataObject) -> Operation[None]:
+    """Make sure that the server has a finished object; what a reused task made it may not have."""
+    core, mirror = connected(session)
+    record = record_of(obj)
+    if at_server(record) or record.value is None:
+        return
+
+    def sending() -> CoreOperation[Any]:
+        if uploads := submits.to_upload([record]):
+            yield Upload([one.value for one in uploads])
+        record.task.reuse.sent.add(record.spec.id.id)
+        yield reruns.send(core, mirror, [record], inside(session).encoder)
+
+    yield from _drive(session, sending(), whole=True)
 
 
 def locations(session: Session, ids: list[ID], refused: bool = False) -> Operation[list[ObjectData | None]]:

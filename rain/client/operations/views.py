@@ -70,8 +70,9 @@ def preview(session: Session, id: ID) -> Operation[Preview]:
     return decode_preview((yield from view(session, id, PREVIEW)))
 
 
-def asker(session: Session, id: ID) -> Ask:
-    """Asks executors for views of one object, as long as the session's handle lives."""
+def asker(session: Session, id: ID, before: Callable[[], Operation[None]] | None = None) -> Ask:
+    """Asks executors for views of one object, as long as the session's handle lives; `before` brings it to the server,
+    where that may not have it yet."""
     known = weakref.ref(session)
 
     def ask(what: str, asked: bytes, path: str | None = None, timeout: float | None = None) -> bytes:
@@ -80,6 +81,8 @@ def asker(session: Session, id: ID) -> Ask:
             raise RainException("the session of these data is gone")
         if timeout is None and what == PREVIEW:
             timeout = PREVIEW_S + _MORE_S
+        if before is not None:
+            block(before(), timeout)
         return block(view(session, id, what, asked, path), timeout)
 
     return ask

@@ -20,6 +20,7 @@ from rain.client.functions.call_sites import name_of_file
 from rain.client.functions.function_snapshot import global_names
 from rain.client.functions.modules import find, is_users
 from rain.client.handles import Handle
+from rain.client.report.call_text import SECRET_NAME
 from rain.client.reuse.sources import Names, Sources
 from rain.client.reuse.values import Digester, Unclear
 from rain.client.reuse.versions import versions_of
@@ -181,7 +182,7 @@ class _Walk:
         if digester.objects:
             self._objects += len(digester.objects)
         self._modules |= {module for module in digester.modules if find(module) is None}
-        self._add(Part(title, found, 0, "", _short(value)))
+        self._add(Part(title, found, 0, "", "" if SECRET_NAME.search(name) else _short(value)))
 
     def _digest_of(self, value: Any) -> str:
         """The digest of code inside of a value, which is noted with all that it uses."""

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from rain.common.protocol.messages import TaskProgress
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskInfo, TaskSpec
 from rain.common.states import DataObjectState, TaskState
+from rain.notebook.drawing.text_metrics import visible
+
+if TYPE_CHECKING:
+    from rain.client.core.reuse.task import Reuse
 
 
 class ObjectLike(Protocol):
@@ -36,6 +40,7 @@ class TaskLike(Protocol):
     info: TaskInfo | None
     error: TaskError | None
     stale: bool
+    reuse: Reuse | None
     progress: TaskProgress | None
 
     @property
@@ -45,6 +50,11 @@ class TaskLike(Protocol):
     @property
     def shown(self) -> str:
         """What is shown of its state: a key of `rain.common.state_styles.LOOKS`."""
+
+
+def reuse_of(record: TaskLike) -> str:
+    """Why a task's result was reused, or why it was computed; empty if that was not asked for."""
+    return "" if record.reuse is None else visible(record.reuse.text)
 
 
 def title(record: TaskLike) -> str:

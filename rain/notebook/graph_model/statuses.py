@@ -12,7 +12,7 @@ from rain.common.formatting import duration_text, progress_text, size_text
 from rain.common.protocol.messages import TaskProgress
 from rain.common.protocol.previews import decode_preview
 from rain.common.state_styles import ENDS, NEW, SETTLED
-from rain.notebook.graph_model.records import ObjectLike
+from rain.notebook.graph_model.records import ObjectLike, reuse_of
 from rain.notebook.graph_model.tree import TaskLeaf
 from rain.notebook.protocol.graph import Status
 
@@ -45,6 +45,7 @@ def task_status(leaf: TaskLeaf) -> Status:
         attempts,
         said,
         stale=int(record.stale),
+        reuse=reuse_of(record) or None,
         share=share,
         doing=doing,
         thumb=thumb,

@@ -12,7 +12,7 @@ from rain.common.errors import RainException
 from rain.common.formatting import duration_text
 from rain.notebook.drawing.text_metrics import visible
 from rain.notebook.graph_model.queries import matches, pattern_of
-from rain.notebook.graph_model.records import title
+from rain.notebook.graph_model.records import reuse_of, title
 from rain.notebook.graph_model.statuses import first_line
 from rain.notebook.graph_model.tree import TaskLeaf
 from rain.notebook.graph_model.view import View
@@ -62,6 +62,10 @@ def _took(leaf: TaskLeaf) -> str:
     return "" if seconds is None else duration_text(seconds)
 
 
+def _reused(leaf: TaskLeaf) -> bool:
+    return leaf.record.reuse is not None and leaf.record.reuse.hit
+
+
 def _error(leaf: TaskLeaf) -> str:
     error = leaf.record.error
     return "" if error is None else visible(first_line(error.message))
@@ -71,7 +75,7 @@ _TEXTS: dict[str, Callable[[TaskLeaf], str]] = {
     "id": lambda leaf: str(leaf.record.spec.id),
     "name": lambda leaf: visible(leaf.record.spec.name or ""),
     "type": lambda leaf: visible(leaf.record.spec.task_type),
-    "state": lambda leaf: leaf.state,
+    "state": lambda leaf: leaf.state + (", reused" if _reused(leaf) else ""),
     "start": lambda leaf: "None" if (start := _start(leaf)) == _NEVER else str(start),
     "took": _took,
     "governor": lambda leaf: str(_SORTS["governor"](leaf)),
@@ -196,4 +200,6 @@ def _row(leaf: TaskLeaf) -> TaskRow:
         cpus=_SORTS["cpus"](leaf),
         error=_TEXTS["error"](leaf),
         stale=leaf.record.stale,
+        reused=_reused(leaf),
+        reuse=reuse_of(leaf.record),
     )

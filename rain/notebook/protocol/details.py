@@ -133,6 +133,10 @@ class TaskDetails(msgspec.Struct, frozen=True, tag_field="kind", tag="task"):
         Whether its function, or one before it, was edited since.
     renewed : Link or None
         The task that stands in its place since stale ones were run again.
+    reused : bool
+        Whether its result is that of an earlier run.
+    reuse : str
+        Why that was reused, or why it was computed; empty if that was not asked for.
     progress : Progress or None
         While it runs, if it says something of itself.
     """
@@ -159,6 +163,8 @@ class TaskDetails(msgspec.Struct, frozen=True, tag_field="kind", tag="task"):
     can_retry: bool
     stale: bool
     renewed: Link | None
+    reused: bool
+    reuse: str
     progress: Progress | None = None
 
 

@@ -190,6 +190,8 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
         Of a group: how many tasks are in each state.
     stale : int
         How many tasks of it (of an object: of its maker) have a function, or one before them, that was edited since.
+    reuse : str or None
+        Of a task: why the result of an earlier run was reused, or why it was computed.
     share : float or None
         How much of a running task is done, from 0 to 1, if it says so.
     doing : str or None
@@ -209,6 +211,7 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
     content_type: str | None = None
     counts: Counts | None = None
     stale: int = 0
+    reuse: str | None = None
     share: float | None = None
     doing: str | None = None
     thumb: str | None = None

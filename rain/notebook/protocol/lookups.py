@@ -64,6 +64,10 @@ class TaskRow(msgspec.Struct, frozen=True):
         Its first line.
     stale : bool
         Whether its function, or one before it, was edited since.
+    reused : bool
+        Whether its result is that of an earlier run.
+    reuse : str
+        Why that was reused, or why it was computed; empty if that was not asked for.
     """
 
     key: str
@@ -78,6 +82,8 @@ class TaskRow(msgspec.Struct, frozen=True):
     cpus: float
     error: str
     stale: bool
+    reused: bool
+    reuse: str
 
 
 class DurationBin(msgspec.Struct, frozen=True, array_like=True):

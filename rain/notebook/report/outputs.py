@@ -44,7 +44,7 @@ def outputs_of(
     tuple of (dict of str to Output, str)
         And a sentence about what is left out; empty if nothing is.
     """
-    asked = [record for record in records if record.state is not None]
+    asked = [record for record in records if record.state is not None and not record.reused]
     asked.sort(key=lambda record: not record.failed)
     told: dict[str, Output] = {}
     room, left_out = CHARS_MAX, 0
