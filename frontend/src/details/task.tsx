@@ -64,7 +64,7 @@ export function TaskBody({ task }: { task: TaskDetails }) {
           took: info?.took,
           started: started === null ? null : clock(started),
           host: info?.governor && hostOf(info.governor),
-          attempts: info?.attempts,
+          attempts: info?.attempts || null,
           reuse: task.reuse,
           call: task.call,
           made: task.made && <Places text={task.made} />,
