@@ -172,8 +172,8 @@ class Link(asyncio.Protocol):
         return self.transport.get_extra_info("ssl_object") is not None
 
     def write(self, data: bytes) -> None:
-        """Send when possible; never blocks."""
-        if self.lost is None:
+        """Send when possible; never blocks. Nothing goes to a connection whose end is known, if not told of yet."""
+        if self.lost is None and not self.transport.is_closing():
             self.transport.write(data)
 
     @property

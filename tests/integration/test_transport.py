@@ -268,7 +268,7 @@ async def test_closing_the_listener_tells_its_peers_at_once():
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_exactly_once_and_in_order_while_connections_break(seed, monkeypatch):
+def test_exactly_once_and_in_order_while_connections_break(seed, monkeypatch, caplog):
     monkeypatch.setattr(transport, "_REDIAL_PAUSE_MIN_S", 0.001)
 
     @in_loop
@@ -297,6 +297,8 @@ def test_exactly_once_and_in_order_while_connections_break(seed, monkeypatch):
         await proxy.close()
 
     scenario()
+    written_to_the_dead = [record for record in caplog.records if "socket.send()" in record.getMessage()]
+    assert written_to_the_dead == []
 
 
 @in_loop
