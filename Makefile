@@ -9,7 +9,7 @@ PYTEST := PYTHONDONTWRITEBYTECODE= $(PYTHON_IN) -m pytest
 AT_ONCE := -n auto --dist worksteal --durations 10
 PREPARE := VENV=$(VENV) sh tools/prepare.sh
 
-.PHONY: help demo test test-python test-engines test-jupyters lint bench soak lab docs notebooks screenshots frontend clean
+.PHONY: help demo test test-costs test-python test-engines test-jupyters lint bench soak lab docs notebooks screenshots frontend clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -20,6 +20,9 @@ demo: $(VENV)/.demo  ## runs the cross-validation notebook on a private cluster,
 
 test: $(VENV)/.test debian  ## all tests and checks (as root it first installs the Debian packages that they need)
 	$(PYTEST) $(AT_ONCE) $(ARGS)
+
+test-costs: $(VENV)/.test debian  ## all tests, and what they cost in processor time with all processes that they start (as root)
+	$(PYTEST) $(AT_ONCE) -p tests.support.costs $(ARGS)
 
 test-python:  ## all tests on another interpreter, in an environment of its own: make test-python PYTHON=python3.14
 	@version=$$('$(PYTHON)' -c 'import sys; v = sys.version_info; print("%d.%d" % v[:2]); sys.exit(v < (3, 11))') || \

@@ -60,10 +60,12 @@ def _signal_until(mark: str, number: signal.Signals, deadline: float) -> None:
 def wait_until(condition: Callable[[], object], seconds: float) -> bool:
     """Whether `condition()` holds within some seconds."""
     deadline = time.monotonic() + seconds
+    pause_s = 0.01
     while not condition():
         if time.monotonic() > deadline:
             return False
-        time.sleep(0.02)
+        time.sleep(pause_s)
+        pause_s = min(2 * pause_s, 0.3)  # to look through all processes costs some milliseconds
     return True
 
 
