@@ -38,6 +38,9 @@ ARGUMENTS = [
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]  # fmt: skip
 WAIT_MS = int(GUARD_S * 1000)
+LOOK_MS = 50
+"""Between looks of a page at what is waited for; Playwright's own way is to look in each frame, and so to have frames
+drawn for nothing else."""
 expect.set_options(timeout=WAIT_MS)
 _PICTURE = re.compile(rb"data:image/svg\+xml;base64,([A-Za-z0-9+/=]+)")
 SIZE: ViewportSize = {"width": 1400, "height": 1000}
@@ -308,7 +311,9 @@ class Notebook:
 
     def _wait_for_kernel(self, answer: bool = True) -> None:
         self.page.wait_for_function(
-            "(path) => window.jupyterapp?.shell.currentWidget?.context?.path === path", arg=self.path.name
+            "(path) => window.jupyterapp?.shell.currentWidget?.context?.path === path",
+            arg=self.path.name,
+            polling=LOOK_MS,
         )
         self.page.evaluate(
             """async (answer) => {
@@ -353,6 +358,7 @@ class Notebook:
                 });
             }""",
             arg=list(indices),
+            polling=LOOK_MS,
         )
         for index in indices:
             for output in self.outputs(index):
@@ -364,6 +370,7 @@ class Notebook:
             """([index, text]) => JSON.stringify(
                 window.jupyterapp.shell.currentWidget.content.model.cells.get(index).outputs.toJSON()).includes(text)""",
             arg=[index, text],
+            polling=LOOK_MS,
         )
 
     def wait_picture(self, text: str) -> None:

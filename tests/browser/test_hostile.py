@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, Request
 
-from tests.browser.lab import Lab, Notebook
+from tests.browser.lab import LOOK_MS, Lab, Notebook
 from tests.browser.test_graph import PICTURE
 
 VIEW = "[data-ready=true] .rain-session"
@@ -448,7 +448,7 @@ def test_texts_stay_texts(lab: Lab, tmp_path: Path) -> None:
         notebook.run(5)
         notebook.wait_text(5, "TaskException")
         check_terminal_text(notebook)
-        page.wait_for_function("(view) => document.querySelectorAll(view).length === 2", arg=VIEW)
+        page.wait_for_function("(view) => document.querySelectorAll(view).length === 2", arg=VIEW, polling=LOOK_MS)
         check_graphs(page)
         check_clean(page, acts)
         for inspector in page.locator(".jp-OutputArea .rain-inspector:not(.rain-details *)").element_handles():
@@ -459,7 +459,9 @@ def test_texts_stay_texts(lab: Lab, tmp_path: Path) -> None:
         notebook.run(6)
         notebook.wait_done(6)
         views = 2 + math.ceil(len(PAYLOADS) / 16)
-        page.wait_for_function("([view, n]) => document.querySelectorAll(view).length === n", arg=[VIEW, views])
+        page.wait_for_function(
+            "([view, n]) => document.querySelectorAll(view).length === n", arg=[VIEW, views], polling=LOOK_MS
+        )
         notebook.run(7)
         notebook.wait_done(7)
         pictures = check_frozen(notebook)
@@ -534,6 +536,7 @@ def check_frozen(notebook: Notebook) -> list[str]:
             return bundles.length && bundles.every((data) => !data['application/vnd.rain.view+json']);
         })""",
         arg=[3, 6],
+        polling=LOOK_MS,
     )
     bundles = [output.get("data", {}) for cell in (3, 6) for output in notebook.outputs(cell)]
     htmls = ["".join(data["text/html"]) for data in bundles if "application/pdf" in data]
