@@ -33,6 +33,7 @@ from rain.common.protocol import messages as m
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskSpec, TaskSpecInput
 from rain.common.states import SETTLED, DataObjectState, TaskState
 from tests.sim import plan
+from tests.sim.armed import ARMED
 from tests.sim.network import PeerSide
 
 if TYPE_CHECKING:
@@ -228,7 +229,7 @@ class Thread:
         self.waiting = None
         follow: Callable[[], None] | None = None
         try:
-            with client.world.armed:
+            with ARMED:
                 waiting, result = client.core.resume(self.operation, value, error)
             if waiting is None:
                 follow = partial(self.then, result)
@@ -325,7 +326,7 @@ class SimClient:
     # -- driving the core -----------------------------------------------------------------------
 
     def step(self, event: ev.Event) -> None:
-        with self.world.armed:
+        with ARMED:
             effects = self.core.step(event, self.world.clock.now)
         self.perform(effects)
 

@@ -20,6 +20,7 @@ from rain.governor.core import effects as do
 from rain.governor.core import events as ev
 from rain.governor.states import Stage
 from tests.sim import plan
+from tests.sim.armed import ARMED
 from tests.sim.network import PeerSide
 from tests.support.members import apart, as_columns, is_plain, joined
 
@@ -96,6 +97,7 @@ class SimGovernor:
         self.returns_s = random_returns(self.previews)
         self.executors: dict[int, PaperExecutor] = {}
         self.core = GovernorCore(host, resources)
+        self.checks = world.turns_of_checks()
         self.side: PeerSide | None = None
         self.turn_due = False
         self.tick_at = inf
@@ -215,9 +217,12 @@ class SimGovernor:
 
     def _apply(self, event: ev.AnyEvent) -> None:
         world = self.world
-        with world.armed:
+        ARMED.on = True
+        try:
             effects = self.core.step(event, world.clock.now)
-        if world.checks and (world.quiet_steps or not is_quiet(self.core, event, effects)):
+        finally:
+            ARMED.on = False
+        if (world.quiet_steps or not is_quiet(self.core, event, effects)) and self.checks.come():
             self.core.check()
         for effect in effects:
             self._do[type(effect)](effect)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import heapq
 from collections.abc import Callable
 from functools import partial
+from heapq import heappop, heappush
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 SERVER = "server:1"
 REPEAT_S = 0.25
-"""How often a side repeats what the other has not acknowledged; also how often it acknowledges."""
+"""How often a side repeats what the other has not acknowledged."""
+ACKNOWLEDGE_S = 0.15
+"""When a side acknowledges what it had, if it has said nothing meanwhile."""
 
 
 class Clock:
@@ -29,15 +31,17 @@ class Clock:
 
     def after(self, delay: float, call: Callable[..., None], *args: Any) -> None:
         self._count += 1
-        heapq.heappush(self._calls, (self.now + delay, self._count, call, args))
+        heappush(self._calls, (self.now + delay, self._count, call, args))
 
-    def run_next(self) -> bool:
-        """Make the next call; False if there is none."""
-        if not self._calls:
-            return False
-        self.now, _, call, args = heapq.heappop(self._calls)
-        call(*args)
-        return True
+    def run(self, count: int) -> int:
+        """Make the next calls; how many there were."""
+        calls = self._calls
+        for number in range(count):
+            if not calls:
+                return number
+            self.now, _, call, args = heappop(calls)
+            call(*args)
+        return count
 
 
 class Network:
@@ -121,10 +125,10 @@ class Side:
         """A sign of life."""
         self._put(self.channel.acknowledge())
 
-    def set_timer(self) -> None:
+    def set_timer(self, seconds: float = REPEAT_S) -> None:
         if not self._timer:
             self._timer = True
-            self.conversation.network.clock.after(REPEAT_S, self._repeat)
+            self.conversation.network.clock.after(seconds, self._repeat)
 
     def _repeat(self) -> None:
         self._timer = False
@@ -161,7 +165,7 @@ class PeerSide(Side):
             return
         messages = self.channel.receive(packet)
         if self.channel.ack_wanted:
-            self.set_timer()
+            self.set_timer(ACKNOWLEDGE_S)
         if messages:
             self.on_messages(messages)
 

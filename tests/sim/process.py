@@ -15,6 +15,7 @@ from rain.server.journal.images.loading import load
 from rain.server.journal.state_classes import codec
 from rain.server.recovery import records as rec
 from rain.server.recovery.machine import Machine
+from tests.sim.armed import ARMED
 from tests.sim.network import SERVER, Conversation, ServerSide
 from tests.sim.sameness import Sameness, compare_channels
 
@@ -35,8 +36,11 @@ class JudgedCore(ServerCore):
 
     def step(self, event: ev.Event, now: float) -> list[do.Effect]:
         server = self.process.server
-        with server.world.armed:
+        ARMED.on = True
+        try:
             effects = super().step(event, now)
+        finally:
+            ARMED.on = False
         if self.process.living:
             server.judge_step(event, effects)
         return effects
@@ -119,7 +123,8 @@ class Process:
         make_policy, before = core.state.make_policy, core.state
         core.state = load(CODEC, image)
         core.state.make_policy = make_policy
-        Sameness().compare_states(before, core.state)
+        if self.server.random.random() < 0.2:  # what goes on from it is compared with what was lived in any case
+            Sameness().compare_states(before, core.state)
 
     def compare(self, replayed: Process) -> None:
         """Find the first difference to a process that was told the same.

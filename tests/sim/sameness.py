@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import types
 from collections import deque
+from collections.abc import Iterable
 from enum import Enum
+from functools import cache
 from typing import Any
 
 import msgspec
 
+from rain.common.ids import ID
 from rain.common.protocol.channel import Channel
 from rain.common.spec import TaskInfo
 from rain.server.core.state import State
@@ -20,6 +23,8 @@ PLAIN = (
 """What is compared as a value. Infos may have in common what they consist of, as nothing changes that."""
 UNIMPORTANT = {"out", "_decoder"}
 """Effects of the present step, which are taken after it; how messages are read."""
+ATOMS = {int, float, str, bytes, bool, ID}
+MISSING = object()
 BY_VALUE = {"user", "config"}
 """Fields of Structs that hold what came as msgpack: an image has them as values, whoever shares them."""
 PACKET = msgspec.msgpack.Decoder(tuple[int, int, list[msgspec.Raw]])
@@ -69,12 +74,15 @@ class Sameness:
         if isinstance(one, dict):
             assert len(one) == len(other), f"{path}: {list(one)} lived, {list(other)} replayed"
             for number, (key, its) in enumerate(zip(one.items(), other.items(), strict=True)):
-                todo.append((f"{path}.key{number}", key[0], its[0]))
-                todo.append((f"{path}[{key[0]!r}]", key[1], its[1]))
+                if not same_atom(key[0], its[0]):
+                    todo.append((f"{path}.key{number}", key[0], its[0]))
+                if not same_atom(key[1], its[1]):
+                    todo.append((f"{path}[{key[0]!r}]", key[1], its[1]))
         elif isinstance(one, list | tuple | deque):
             assert len(one) == len(other), f"{path}: {one!r} lived, {other!r} replayed"
             for number, (item, its) in enumerate(zip(one, other, strict=True)):
-                todo.append((f"{path}[{number}]", item, its))
+                if not same_atom(item, its):
+                    todo.append((f"{path}[{number}]", item, its))
         elif isinstance(one, set | frozenset):
             assert one == other, f"{path}: {one!r} lived, {other!r} replayed"
         else:
@@ -82,20 +90,33 @@ class Sameness:
                 if name in BY_VALUE and isinstance(one, msgspec.Struct):
                     assert getattr(one, name) == getattr(other, name), f"{path}.{name}"
                     continue
-                has = hasattr(one, name)
-                assert has == hasattr(other, name), f"{path}.{name} is missing in one"
-                if has:
-                    todo.append((f"{path}.{name}", getattr(one, name), getattr(other, name)))
+                item, its = getattr(one, name, MISSING), getattr(other, name, MISSING)
+                assert (item is MISSING) == (its is MISSING), f"{path}.{name} is missing in one"
+                if not same_atom(item, its):
+                    todo.append((f"{path}.{name}", item, its))
 
 
-def fields(thing: Any) -> list[str]:
+def same_atom(one: Any, other: Any) -> bool:
+    """Whether two are the same thing, or equal ones of a simple type; most of what is compared is."""
+    kind = type(one)
+    return one is other or (kind in ATOMS and kind is type(other) and one == other)
+
+
+def fields(thing: Any) -> Iterable[str]:
     """Names of what an object consists of."""
-    if isinstance(thing, msgspec.Struct):
-        return list(thing.__struct_fields__)
-    found = [name for kind in type(thing).__mro__ for name in getattr(kind, "__slots__", ())]
-    found += getattr(thing, "__dict__", {})
-    assert found or type(thing).__slots__ == (), f"what is a {type(thing).__name__} made of?"
-    return [name for name in found if name not in UNIMPORTANT]
+    slots = slots_of(type(thing))
+    more = getattr(thing, "__dict__", None)
+    assert slots or more or type(thing).__slots__ == (), f"what is a {type(thing).__name__} made of?"
+    return [*slots, *(name for name in more if name not in UNIMPORTANT)] if more else slots
+
+
+@cache
+def slots_of(kind: type) -> tuple[str, ...]:
+    """Names of the slots of a class, or of its fields if it is a Struct."""
+    if issubclass(kind, msgspec.Struct):
+        return tuple(kind.__struct_fields__)
+    found = [name for each in kind.__mro__ for name in getattr(each, "__slots__", ())]
+    return tuple(name for name in found if name not in UNIMPORTANT)
 
 
 def compare_channels(lived: Channel[Any], replayed: Channel[Any], had: int) -> None:

@@ -25,7 +25,7 @@ from rain.server.core import events as ev
 from rain.server.core.demand import offered
 from rain.server.policy_loading import ChosenPolicy
 from rain.server.recovery import records as rec
-from tests.sim.network import SERVER, Conversation, PeerSide
+from tests.sim.network import ACKNOWLEDGE_S, SERVER, Conversation, PeerSide
 from tests.sim.process import Process
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ class SimServer:
         self.away_s = self.away_all_s = 0.0
         self.returned_at = -SETTLES_S
         self.alive = True
+        self.checks = world.turns_of_checks()
         self.process = Process(self)
         self.process.living = True
         self._live()
@@ -187,7 +188,7 @@ class SimServer:
         side.heard_at = self.world.clock.now
         messages = side.channel.receive(packet)
         if side.channel.ack_wanted:
-            side.set_timer()
+            side.set_timer(ACKNOWLEDGE_S)
         if packet[1] != 0:  # not a bare acknowledgement
             side.packets.append(packet)
         if messages:
@@ -364,7 +365,7 @@ class SimServer:
         if self.traced is not None:
             self.traced(event, effects)
         quiet = not effects and type(event) in QUIET
-        if self.world.checks and (not quiet or self.world.quiet_steps):
+        if (not quiet or self.world.quiet_steps) and self.checks.come():
             check(self.core)
         if type(event) is ev.GovernorGone:
             if not self.core.state.graph.lost_on_purpose:

@@ -7,12 +7,12 @@ import os
 
 import pytest
 
-from tests.sim import world
 from tests.sim.deadline_mutants import DEADLINE_MUTANTS
 from tests.sim.family_mutants import FAMILY_MUTANTS
 from tests.sim.mutants import MUTANTS as OTHERS
 from tests.sim.mutants import mutated, plant
 from tests.sim.restart_mutants import RESTART_MUTANTS
+from tests.sim.test_sim import collected, run_cheaply
 
 MUTANTS = [*OTHERS, *RESTART_MUTANTS, *FAMILY_MUTANTS]
 
@@ -22,9 +22,9 @@ SEEDS = int(os.environ.get("RAIN_MUTANT_SEEDS", "3000"))
 def seeds_to_find(number: int) -> int | None:
     """Which seed finds a bug; runs in a process of its own."""
     plant(MUTANTS[number])
-    for seed in range(SEEDS):
+    for seed in collected(range(SEEDS)):
         try:
-            world.run_seed(seed)
+            run_cheaply(seed)
         except Exception:
             return seed
     return None

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -31,6 +32,12 @@ from rain.common.limits import ACK_EVERY_FRAMES, UNACKED_BYTES_MAX
 from rain.common.protocol.encoding import encode
 
 M = TypeVar("M")
+
+
+@cache
+def _decoder_of(incoming: Any) -> msgspec.msgpack.Decoder[Any]:
+    """What reads packets of such messages; to make one takes as long as to read a hundred packets."""
+    return msgspec.msgpack.Decoder(tuple[int, int, list[incoming]])
 
 
 class Channel(Generic[M]):
@@ -54,7 +61,7 @@ class Channel(Generic[M]):
     # number of its last message; _early: packets that came before their turn, by the number of their first message.
 
     def __init__(self, incoming: Any) -> None:
-        self._decoder = msgspec.msgpack.Decoder(tuple[int, int, list[incoming]])
+        self._decoder = _decoder_of(incoming)
         self._sent = 0
         self.acked = 0
         self.received = 0
