@@ -735,7 +735,8 @@ class SimClient:
 
         def fetched(_: Any) -> None:
             for record in records:
-                if record.kept and not session.idle:
+                # While it was asked where some are another one may have been lost; the real client finds it again.
+                if record.kept and not session.idle and record.state is DataObjectState.FINISHED:
                     self._check_value(session, record)
                     self._read(session, record)
 

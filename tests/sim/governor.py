@@ -231,10 +231,16 @@ class SimGovernor:
         self.turn_due = False
         if self.alive:
             self._apply(ev.TurnEnded())
+            self._judge_departure()
             assert self.side is not None
             self.side.send(self.outbox)
             self.outbox = []
             self._wait()
+
+    def _judge_departure(self) -> None:
+        if self.core._state.departure.stage in (Stage.DRAINING, Stage.HANDING_BACK):
+            load = self.core.load()
+            assert not load["tasks_waiting"] + load["tasks_ready"], "what has not begun stays with one that leaves"
 
     def _wait(self) -> None:
         """Let time pass until the core's next deadline; of the ticks before it nothing would come."""

@@ -14,6 +14,7 @@ from rain.common.states import SETTLED
 from rain.server.check import check, check_idle
 from rain.server.core.reporting.explain import explain_task
 from rain.server.policy_loading import ChosenPolicy, choose_policy
+from rain.server.states import ANNOUNCED, STALE
 from tests.sim.client import SimClient
 from tests.sim.faults import Faults
 from tests.sim.governor import LeftStore, SimGovernor
@@ -286,6 +287,9 @@ class World:
             if record is None:  # it has just come, or has just left
                 continue
             known = {obj.id for obj in record.objects}
+            held = [obj.id for obj, replica in record.objects.items() if replica not in (ANNOUNCED, STALE)]
+            gone = [id for id in held if id.session_id == session_id and id not in governor.store]
+            assert not gone, f"{governor.host} does not have what the server thinks that it has: {gone}"
             left = [id for id in governor.store if id.session_id == session_id and id not in known]
             assert not left, f"{governor.host} holds what nobody needs: {left}"
             assert not any(task.id.session_id == session_id for task in record.assigned), record.assigned

@@ -61,7 +61,7 @@ class Channel(Generic[M]):
     # number of its last message; _early: packets that came before their turn, by the number of their first message.
 
     def __init__(self, incoming: Any) -> None:
-        self._decoder = _decoder_of(incoming)
+        self._decoder: msgspec.msgpack.Decoder[tuple[int, int, list[M]]] = _decoder_of(incoming)
         self._sent = 0
         self.acked = 0
         self.received = 0
