@@ -13,7 +13,7 @@ from rain.common.state_tables import StateTable
 
 
 class DataType(enum.Enum):
-    """What kind of thing a data object is."""
+    """Whether a data object is a blob or a directory."""
 
     BLOB = "blob"
     DIRECTORY = "dir"

@@ -63,7 +63,7 @@ class _ClosedEarly(RainException):
 
 
 class NotRunning(RainException):
-    """The machine is there, and no process that serves: what had been said to a server there nobody has undone."""
+    """The host answers, but no server runs there: a server that ran there has not ended its sessions."""
 
 
 class NotListening(NotRunning):

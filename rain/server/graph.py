@@ -122,7 +122,7 @@ class Graph:
             return self.governors.values()
         return [governor for governor in self.governors.values() if governor.takes_work]
 
-    # -- looking things up ----------------------------------------------------------------------
+    # -- looking records up ---------------------------------------------------------------------
 
     def task(self, id: ID) -> Task | None:
         """The task of this id, if it is known and was not released."""

@@ -106,7 +106,7 @@ def advice(error: TaskError, there: GovernorLibraries, here: Mapping[str, str]) 
         elif library in missing and not other:
             cure = (
                 f'install it for the Python of the governor there (python -m pip install "{library}=={version}").'
-                if version  # else it may be a module of the user's: nobody shall fetch a stranger's of that name
+                if version  # else it may be a module of the user's, and an index may have a stranger's of that name
                 else "have the Python of the governor there find what brings it here. Modules of yours are sent if "
                 "they are Python sources."
             )

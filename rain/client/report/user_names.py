@@ -12,14 +12,14 @@ from rain.common.jupyter.tracebacks import OTHERS
 _FRAMES_MAX = 30
 
 
-def name_in_use(thing: Any, otherwise: str) -> str:
-    """A variable that holds `thing`, in the code that asked or in the notebook; `otherwise` if there is none.
+def name_in_use(wanted: Any, otherwise: str) -> str:
+    """A variable that holds `wanted`, in the calling code or in the notebook; `otherwise` if there is none.
 
     Names that begin with an underscore are passed over: IPython's of results change with each cell.
     """
     for names in _namespaces():
         for name, value in list(names.items()):
-            if value is thing and not name.startswith("_") and name.isidentifier():  # pytest adds others
+            if value is wanted and not name.startswith("_") and name.isidentifier():  # pytest adds others
                 return str(name)
     return otherwise
 

@@ -1,8 +1,8 @@
 """Messages that are too large for a frame, in parts that say the same.
 
-Most messages are lists of things that happened or are to be done; two of them, one after the other, say what one with
-both lists says, and so is what is told of members of a family. A message that is one answer to one question is not
-such a list: the code that makes it sees to its size.
+Most messages are lists, of events or of requests: two messages, one after the other, say the same as one with both
+lists. So are messages about consecutive members of a family. A message that is the answer to one request is no such
+list: the code that makes it keeps it small enough.
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@ A Dask worker is what a Dask cluster counts, limits and retires: it has a number
 governor in it takes just these. (One governor a host would have to end whenever the one worker that holds it is
 retired. Governors on one host map each other's objects, so several of them copy nothing.)
 
-For each place two things are in its worker: a plugin, in which the governor lives, and a task of Dask that lasts as
-long. Without the task Dask takes the worker for idle, since it sees no work of its own, and ``adapt`` retires it. The
-task is pinned to its worker, and secedes at once, so that it takes no thread.
+Each place has two parts in its worker: a plugin, in which the governor runs, and a task of Dask that lasts as long.
+Without the task Dask takes the worker for idle, since it sees no work of its own, and ``adapt`` retires it. The task is
+pinned to its worker, and secedes at once, so that it takes no thread.
 
 Where there are more places than workers, tasks that no worker can run say to ``adapt`` that more are wanted.
 """

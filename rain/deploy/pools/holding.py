@@ -7,8 +7,8 @@ work wants three or more. While it is not wanted it has a *gap*. Holding it thro
 letting it go costs what a new one does if it is wanted again: its start, and of its wait for the engine the part by
 which the work of then is held up, which is all of it at level 1, and a third at level 3, as two others are there.
 
-Of this problem (ski rental, a level at a time) two things are known: who knows nothing of gaps to come, and holds for
-as long as a new one costs, pays at most twice of what would have been right; and who knows how long gaps are can do
+Two results are known of this problem (ski rental, one for each level): a strategy that knows nothing of gaps to come,
+and holds for as long as a new one costs, pays at most twice the optimum; and one that knows how long gaps are can do
 better, often by not holding at all. So the lengths of the last gaps of each level are remembered, also those through
 which nothing was held, and that time is taken which would have cost least in them; what the user allows is the
 longest. Until `GAPS_LEAST` gaps of a level are known, those of the next lower one that is known count: its gaps are

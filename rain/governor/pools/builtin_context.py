@@ -157,7 +157,8 @@ class Work:
     # -- trees ----------------------------------------------------------------------------------------
 
     def plant(self, source: str, target: str, put: Callable[[str, Entry, str], int]) -> int:
-        """Lay the directory `source` over the directory `target`, later things winning; gives the bytes of its files.
+        """Lay the directory `source` over the directory `target`, whose files it replaces; returns the bytes of its
+        files.
 
         ``put(source, entry, path)`` makes the new file `path`.
         """

@@ -8,7 +8,7 @@ Order and widths make constraints ``x[a] + gap <= x[b]`` between coordinates; as
 
 Each coordinate then wants to be where its neighbours are. Wishes are met as nearly as the constraints allow: pushing
 everything just far enough to the right gives one solution, pushing to the left another, and, as the constraints are
-linear, the mean of both is one too. It is repeated until things have come to rest. That is fair, but lets wishes that
+linear, the mean of both is one too. It is repeated until no coordinate changes. That is fair, but lets wishes that
 contradict each other, as those across frames do, drive everything apart; so in the end each goes where it wants on its
 own, as far as there is room, and what branches is put in the middle of its branches.
 """

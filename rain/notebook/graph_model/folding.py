@@ -84,7 +84,7 @@ class Folding:
         return node.key in self.opened or (isinstance(node, Group) and node.kind == PATH)
 
     def state(self) -> tuple[object, ...]:
-        """Another one: other things may be visible of what is already there."""
+        """A value that changes when other nodes of those that exist may be visible."""
         alone = 0
         if self.level != ALL:
             alone = sum(min(len(group.members), RUN_MIN) for group in self._tree.groups.values())
@@ -102,7 +102,7 @@ def _only_kind(group: Group) -> Group | None:
 
 
 def times(node: Counted) -> str:
-    """What is written after the name of a closed group: of how many equal things it consists."""
+    """The text behind the name of a closed group: how many equal members it has."""
     if isinstance(node, Group) and node.kind in (FUNCTION, DATA, SERIES):
         return f" \u00d7 {len(node.members):,}"
     return ""

@@ -69,7 +69,7 @@ class View:
         self._ended: float | None = None
         self._busy: tuple[float, int] | None = None  # since when there is work, and how much was done by then
         # what is visible
-        self._visible_version = 0  # raised whenever what is visible of something already there becomes another thing
+        self._visible_version = 0  # raised whenever another node becomes visible in the place of one that was
         self._visible_for: tuple[Any, ...] = ()
         self._nodes: dict[str, AnyNode] = {}
         self._frames: list[Frame] = []
@@ -334,7 +334,7 @@ class View:
     def _draw_all(self) -> int:
         """Find nodes and frames, and the arcs of tasks that are new; how many arcs there are more.
 
-        All arcs are found again if other things are visible of what was there.
+        All arcs are found again if other nodes of those that existed are visible.
         """
         visible_for = (self._folding.state(), self._all_objects, self._boxings)
         if visible_for != self._visible_for:

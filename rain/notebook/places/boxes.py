@@ -164,8 +164,8 @@ def _boxes(places: Iterable[Place], governors: Known, now: float) -> list[PlaceB
 def folded(boxes: Sequence[PlaceBox]) -> tuple[list[PlaceBox], list[PlaceFold]]:
     """Which places are boxes of their own, in the order in which they were asked for, and which are one line.
 
-    What ended as it should is folded first. If there are still too many, the states with most places are: by what is
-    to be said of them if that are few different things, else all of a state.
+    Places that ended as they should are folded first. If there are still too many, the states with most places are: by
+    their texts if these are few, else all places of a state.
     """
     words = [_key_of_words(box) for box in boxes]
     of_state: dict[str, Counter[str]] = {}

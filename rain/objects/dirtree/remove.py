@@ -105,7 +105,7 @@ def _open_on_mount(name: str, parent: int, mount: tuple[int, bytes]) -> int | No
 
 
 def _open_to_empty(name: str, parent: int | None) -> int:
-    """A descriptor of a folder in which its owner may remove things."""
+    """A descriptor of a folder from which its owner may remove entries."""
     try:
         folder = os.open(name, FOLDER_FLAGS | os.O_NOFOLLOW, dir_fd=parent)
     except PermissionError:

@@ -1,4 +1,4 @@
-"""What things take, roughly."""
+"""Rough sizes of the records that a session's history keeps."""
 
 from __future__ import annotations
 

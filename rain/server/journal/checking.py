@@ -43,7 +43,7 @@ class FileState(NamedTuple):
 
 
 class Survey(NamedTuple):
-    """A whole journal; `damage`: the first thing in it that a server would refuse."""
+    """A whole journal; `damage` is the first part of it that a server would refuse."""
 
     files: list[FileState]
     damage: JournalError | None

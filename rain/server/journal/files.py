@@ -1,4 +1,4 @@
-"""The journal's folder: its lock, its files by name, opened so that nobody else's are touched."""
+"""The journal's folder: its lock, and its files by name, opened so that no file of another user is touched."""
 
 from __future__ import annotations
 

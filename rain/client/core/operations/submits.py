@@ -86,7 +86,7 @@ def send_cut(core: ClientCore, mirror: SessionMirror, encoder: Encoder) -> Reque
 
 
 def _looked_at(mirror: SessionMirror, pending: Sequence[Record | Family]) -> list[Record | Family]:
-    """What is pending, with records in the place of families at whose members somebody has looked: they may have been
+    """What is pending, with records in the place of families of whose members some have records: they may have been
     changed, and others may use what they make."""
     found: list[Record | Family] = []
     for record in pending:

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 def publish(pool: Pool, name: str, server: str, remove: Callable[[], None]) -> Published:
-    """Have a pool's record on disk, and other processes of the user ask things of the pool.
+    """Write a pool's record to disk, and let other processes of the user send requests to the pool.
 
     Parameters
     ----------

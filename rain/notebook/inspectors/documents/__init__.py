@@ -1,1 +1,1 @@
-"""Viewers of files that hold several things: archives, notebooks, drawings."""
+"""Viewers of files that hold several documents or files: archives, notebooks, drawings."""

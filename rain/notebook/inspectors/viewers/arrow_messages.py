@@ -1,7 +1,7 @@
 """Where the messages of an Arrow IPC file or stream lie, from their heads alone.
 
 Arrow's own reader takes a record batch as a whole, and a table of 10 GB may well be one batch. So the few fields that
-tell where things are (of the flatbuffers `Message`, `RecordBatch` and `Footer`) are read here; everything else is left
+tell where buffers are (of the flatbuffers `Message`, `RecordBatch` and `Footer`) are read here; everything else is left
 to pyarrow.
 """
 

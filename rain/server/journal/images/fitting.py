@@ -50,7 +50,7 @@ def fit(kind: Type, fields: tuple[str, ...], migrations: Iterable[Migration]) ->
     Raises
     ------
     ImageError
-        If the class had a field of which nobody knows what becomes, or has one now without a default.
+        If the class had a field that has neither a place nor a migration now, or has a new one without a default.
     """
     if fields == kind.fields:
         return None
