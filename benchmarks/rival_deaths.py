@@ -28,7 +28,7 @@ from typing import Any
 from bodies import chances
 from rivals import RIVALS, Rival
 
-GUARD_S = 900.0
+GUARD_S = 400.0
 WAIT_S = 180.0
 """For all results, counted from when it was started again."""
 
@@ -60,8 +60,7 @@ def as_client(name: str, folder: Path, way: str, count: int, seed: int) -> None:
     rival.connect()
     tasks = rival.submit(inputs)
     at_end = rival.way == "worker"
-    while len(executions(rival.work)) < (count if at_end else count // 3):
-        time.sleep(0.01)
+    until(lambda: len(executions(rival.work)) >= (count if at_end else count // 3), "enough ran")
     while at_end and not all(rival.is_done(task) for task in tasks):
         time.sleep(0.1)
     put(folder / "finished", [number for number, task in enumerate(tasks) if rival.is_done(task)])

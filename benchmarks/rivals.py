@@ -107,14 +107,18 @@ class Dask(Rival):
     address = f"tcp://{HOST}:{PORT}"
 
     def _begin(self, *words: str) -> subprocess.Popen[bytes]:
-        return quietly(sys.executable, "-m", f"distributed.cli.{words[0]}", *words[1:])
+        here = {"PYTHONPATH": os.path.dirname(os.path.abspath(__file__))}
+        return quietly(sys.executable, "-m", f"distributed.cli.{words[0]}", *words[1:], more=here)
 
     def _scheduler(self) -> subprocess.Popen[bytes]:
         return self._begin("dask_scheduler", "--host", HOST, "--port", str(PORT), "--dashboard-address", ":0")
 
     def start(self) -> None:
-        worker = ["dask_worker", self.address, "--nthreads", "1", "--no-dashboard", "--local-directory", self.folder]
-        self.processes = [self._scheduler(), *(self._begin(*worker) for _ in range(CPUS))]
+        self.processes = [self._scheduler(), *self._workers()]
+
+    def _workers(self) -> list[subprocess.Popen[bytes]]:
+        words = ["dask_worker", self.address, "--nthreads", "1", "--no-dashboard", "--local-directory", self.folder]
+        return [self._begin(*words) for _ in range(CPUS)]
 
     def kill(self) -> None:
         if self.way == "scheduler":
@@ -124,17 +128,18 @@ class Dask(Rival):
 
     def start_again(self) -> None:
         if self.way == "scheduler":
-            self.processes.append(self._scheduler())
+            scheduler = self._scheduler()
+            for process in self.processes[1:]:  # workers end when their scheduler has
+                process.wait()
+            self.processes = [scheduler, *self._workers()]
 
     def close(self) -> None:
         for process in self.processes[::-1]:
             end(process)
 
     def connect(self) -> None:
-        import cloudpickle
         import distributed
 
-        cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers do not find it
         self.client = distributed.Client(self.address, timeout=START_S)
         self.client.wait_for_workers(CPUS, timeout=START_S)
 

@@ -392,13 +392,14 @@ class Guardian:
         wanted = process.folders.take_next()
         if self._stopping or not process.restart or not process.was_ready or (process.leaves and status == 0):
             return
+        if process.ready_at and time.monotonic() - process.ready_at > _SETTLED_S:
+            process.failures = 0
+        process.ready_at = 0.0
         if process.before or (wanted and status == 0):
             self._change(process, wanted, unstarted or describe_status(status))
             return
-        settled = process.ready_at and time.monotonic() - process.ready_at > _SETTLED_S
-        process.ready_at = 0.0
         waits = os.WIFEXITED(status) and os.WEXITSTATUS(status) == os.EX_TEMPFAIL
-        process.failures = 1 if settled or waits else process.failures + 1
+        process.failures = 1 if waits else process.failures + 1
         kills = self._oom_kills
         known = what_is_known(Death(status, "", kills.since(), kills.of_machine, self._counted_since))
         self._count_kills()

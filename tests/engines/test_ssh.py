@@ -13,6 +13,8 @@ import pytest
 
 from tests.engines.hosts import LOGIN as HERE
 from tests.engines.ssh_hosts import NOBODY, SshHosts, make_key, missing
+from tests.integration.test_restart import version
+from tests.integration.test_restart_protocols import PROTOCOL
 from tests.snippets import blocks
 from tests.support.waiting import at_this_load, until
 
@@ -43,6 +45,11 @@ def rain(*words: str) -> list[str]:
     return [sys.executable, "-P", "-m", "rain", *words]
 
 
+def governors(hosts: SshHosts, host: str) -> set[int]:
+    """The processes of those on a host."""
+    return set(map(int, hosts.on(host, "pgrep -x rain-governor").split())) & hosts.found(host=host).keys()
+
+
 def gone(hosts: SshHosts) -> bool:
     """Whether nothing of Rain runs anywhere, and no ssh."""
     return not hosts.found("rain", "hold") and not hosts.found("rain/__main__") and not hosts.found("ssh -T")
@@ -70,6 +77,28 @@ def test_hosts_that_are_taken_away_lose_nothing(hosts: SshHosts, tmp_path: Path)
     hosts.run(*rain(*stop[1].split()))
     until(lambda: gone(hosts), "nothing left on the hosts")
     assert time.monotonic() - begin < at_this_load(3)
+
+
+def test_a_governor_that_is_killed_comes_back_with_what_it_held(hosts: SshHosts, tmp_path: Path) -> None:
+    """Of `rain start`, whose server another version has taken the place of meanwhile."""
+    agreed = tmp_path / "home" / "agreed"
+    new = version(tmp_path / "home" / "next", ("__init__.py", '__version__ = "', '__version__ = "98.'), PROTOCOL)
+    started = hosts.run(*rain("start", "--hosts", "n1,n2", "--listen", HERE, "--logdir", f"{tmp_path}/home/logs"))
+    assert "with 2 governors" in started
+    agreed.mkdir()
+    with hosts.start([sys.executable, "-P", str(SCRIPTS / "stays.py"), ADDRESS, str(agreed), "2"]) as script:
+        until(lambda: (agreed / "begun").exists() or script.poll() is not None, "all run")
+        hosts.run(sys.executable, "-P", new, "restart")
+        assert "98." in hosts.run(*rain("status"))
+        killed = governors(hosts, "n1")
+        hosts.kill(killed)
+        until(lambda: governors(hosts, "n1") - killed, "another one")
+        (agreed / "happened").touch()
+        output, _ = script.communicate()
+    assert script.returncode == 0, f"{output}\n{hosts.logs()}"
+    assert re.search(r"long tasks began \d \d\nobjects were made 1 times on n1 n2\ngovernors 2\n", output), output
+    hosts.run(*rain("stop"))
+    until(lambda: gone(hosts), "nothing left on the hosts")
 
 
 def test_lost_connections_and_stopped_ssh_servers_lose_no_governor(hosts: SshHosts, tmp_path: Path) -> None:

@@ -69,11 +69,19 @@ def restart(script: str, started: Started, *words: str) -> subprocess.CompletedP
 
 
 @contextlib.contextmanager
-def of_version(script: str, options: StartOptions, tmp_path: Path) -> Iterator[Started]:  # noqa: F811
-    """A cluster with one cpu, of that version."""
+def of_version(script: str, options: StartOptions, tmp_path: Path, cpus: int = 1) -> Iterator[Started]:  # noqa: F811
+    """A cluster of that version."""
     logs = str(tmp_path / "logs")
-    words = ["start", "--local-governors", "[1]", "--listen", options.listen, "--http-listen", options.http_listen]
-    words += ["--journal", options.journal, "--logdir", logs]
+    words = [
+        "start",
+        "--local-governors",
+        f"[{cpus}]",
+        "--listen",
+        options.listen,
+        "--http-listen",
+        options.http_listen,
+    ]
+    words += ["--http-listen", options.http_listen, "--journal", options.journal, "--logdir", logs]
     begun = subprocess.run([sys.executable, "-P", script, *words], timeout=GUARD_S, capture_output=True, check=False)
     assert begun.returncode == 0, begun.stderr
     file = default_path(options.listen)
@@ -292,6 +300,7 @@ def test_what_nothing_would_start_again_is_not_restarted(
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(3600)
 def test_killed_at_random_moments_of_restarts(marked: Marked, options: StartOptions, tmp_path: Path) -> None:  # noqa: F811
     """50 restarts to and fro between two versions, in each of which a server, the old one or the one that comes, is
     killed: with whichever comes of it all goes on, and nothing runs twice."""
@@ -302,7 +311,7 @@ def test_killed_at_random_moments_of_restarts(marked: Marked, options: StartOpti
         for number in range(2)
     ]
     with (
-        of_version(scripts[0], options, tmp_path) as started,
+        of_version(scripts[0], options, tmp_path, 2) as started,
         Client(options.listen) as client,
         client.new_session("ordinary") as session,
     ):
@@ -327,6 +336,7 @@ def test_killed_at_random_moments_of_restarts(marked: Marked, options: StartOpti
                 os.kill(dice.choice(servers), signal.SIGKILL)
             code = told.result().returncode
             came, gave_way = came + (code == 0), gave_way + (code == 1)
+            print(f"round {round}: {len(servers)} servers, status {code}", flush=True)
             for task in done[-4:]:
                 task.wait()
             time.sleep(_SETTLED_S)  # else it is as one that dies of what it comes back with, which the guardian ends

@@ -61,6 +61,22 @@ def test_all_ends_when_what_is_vital_cannot_be_kept_running(report: Any) -> None
     assert found._why.endswith("its log is /dev/null")
 
 
+def test_what_had_settled_before_it_made_room_for_another_has_not_failed(
+    report: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, process = _guarding(report, vital=True)
+    wanted: list[list[str]] = []
+    monkeypatch.setattr(type(process.folders), "take_next", lambda _: wanted.pop() if wanted else [])
+    for _ in range(2 * guardian._RESTARTS_MAX):
+        process.ready_at = time.monotonic()
+        found._ended(process, 9)
+        assert not found._stopping, "each time it had come back"
+        process.ready_at = time.monotonic() - 2 * guardian._SETTLED_S
+        wanted.append(["another"])
+        found._ended(process, 0)
+        process.before = []  # the other one is ready
+
+
 def test_what_ends_for_lack_of_room_is_started_again_until_there_is(report: Any) -> None:
     found, process = _guarding(report, vital=True)
     for _ in range(10 * guardian._RESTARTS_MAX):
