@@ -305,7 +305,7 @@ class Governor:
             self._on_gone,
             deadlines=self.options.deadlines,
         )
-        self._sender = Sender(self._conversation, self._unsendable)
+        self._conversation.soon, self._sender = self._turns.soon, Sender(self._conversation, self._unsendable)
         own, self._inheritance = self._inheritance or left_over(self._store), None
         register = Register(self.governor_id, self._host_id, self.resources, self._attempts.extra_kinds, hello.python)
         register.host, register.store, register.before = platform.node(), own.store, own.before

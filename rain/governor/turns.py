@@ -71,7 +71,13 @@ class Turns:
         self._on_fatal = on_fatal
         self._loop = asyncio.get_running_loop()
         self._due = False
+        self._ending = False
         self._failures = 0  # in a row
+
+    def soon(self, flush: Callable[[], None]) -> None:
+        """Call what sends messages, unless `on_ended` does, as it is called for what happens now."""
+        if not (self._due or self._ending):
+            self._loop.call_soon(flush)
 
     def step(self, event: ev.AnyEvent) -> None:
         """Give an event to the core, and carry out what it leads to."""
@@ -80,10 +86,10 @@ class Turns:
         except Exception as error:
             self._core_failed(event, error)
             return
-        self._carry_out(effects)
         if not self._due:
             self._due = True
             self._loop.call_soon(self._end)
+        self._carry_out(effects)
 
     def step_later(self, event: ev.AnyEvent) -> None:
         """As `step`, in another turn: for what carrying out an effect leads to at once."""
@@ -104,13 +110,17 @@ class Turns:
         if self.spoiled:  # it starts nothing more
             return
         event = ev.TurnEnded()
+        self._ending = True
         try:
-            effects = self.core.step(event, time.monotonic())
-        except Exception as error:
-            self._core_failed(event, error)
-        else:
-            self._carry_out(effects)
-        self._on_ended()
+            try:
+                effects = self.core.step(event, time.monotonic())
+            except Exception as error:
+                self._core_failed(event, error)
+            else:
+                self._carry_out(effects)
+            self._on_ended()
+        finally:
+            self._ending = False
         self._failures = 0
 
     def _failed(self, error: Exception, *_: Any) -> None:

@@ -25,6 +25,9 @@ from rain.common.protocol.encoding import encode
 from rain.common.protocol.framing import PREFIX, encode_prefix
 from rain.net.guarded import guarded
 
+_READ_BYTES = 96 * KIB
+"""How much is read at a time. asyncio takes memory for all of it before each read; from 128 KiB on, the C library gets
+that from the kernel each time, and returns it, which costs more than the read of a short message."""
 _OPENING_BUFFER_BYTES = 64 * KIB
 
 
@@ -55,6 +58,8 @@ class Link(asyncio.Protocol):
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
+        if hasattr(transport, "max_size"):  # as asyncio's own transports have
+            transport.max_size = _READ_BYTES
         peer = transport.get_extra_info("peername")
         if peer:
             self.address = format_address(peer[0], peer[1])

@@ -76,6 +76,10 @@ class Conversation:
         `release` tries again.
     on_acknowledged : callable
         Called now and then with the number of messages that a peer has had which says nothing else.
+    soon : callable
+        Called with what sends the messages of a turn of the loop, once for each turn in which there are any, and calls
+        that at the end of the turn. The owner of a conversation may set it, to send when its own turn ends: what its
+        turn's end adds then leaves in the same packet.
     on_away, on_back : callable
         Called (on_away with a reason) when the connection broke, and when another one carries on.
     """
@@ -106,6 +110,7 @@ class Conversation:
         self.packets: list[bytes] = []
         self.commit: Callable[[], bool] = at_once
         self.on_acknowledged: Callable[[int], None] = _nothing
+        self.soon: Callable[[Callable[[], None]], Any] = self._loop.call_soon
         self._channel: Channel[Any] = Channel(incoming)
         self._link: Link | None = None
         self._decoder = FrameDecoder()
@@ -152,15 +157,15 @@ class Conversation:
     def _flush_soon(self) -> None:
         if not self._flush_due:
             self._flush_due = True
-            self._loop.call_soon(self._turn_ended)
+            self.soon(self._turn_ended)
 
     @guarded("_broke")
     def _turn_ended(self) -> None:
-        self._flush_due = False
         self.flush()
 
     def flush(self) -> None:
         """Send now what was gathered."""
+        self._flush_due = False
         if self.ended:
             return
         if self._outbox:

@@ -91,6 +91,8 @@ class Peers:
         self._senders: dict[int, Sender] = {}
         self._salts: dict[int, bytes] = {}  # of pools
         self._turn_due = False
+        self._turn_ending = False
+        self._flushes: list[Callable[[], None]] = []  # of conversations in which there is something to be sent
         self._soon = 0  # what is to become a record in the next turn of the loop
         self._failures = 0  # of turns and ticks, in a row
         self._performs: dict[type, Callable[[Any], None]] = {
@@ -114,6 +116,7 @@ class Peers:
         conversation.on_messages = lambda messages: self._came(number, conversation, messages)
         conversation.on_gone = lambda reason: self._gone(number, reason)
         conversation.on_acknowledged = lambda received: self._acknowledged(number, received)
+        conversation.soon = self._flush_soon
         self._conversations[number] = conversation
         self._senders[number] = Sender(
             conversation, lambda message, error: self._unsendable(number, conversation, message, error)
@@ -134,6 +137,7 @@ class Peers:
         conversation = self._conversations.pop(number, None)
         if conversation is not None:  # the circle would hold it for ever where the collector has frozen it
             conversation.on_messages = conversation.on_gone = _nothing
+            conversation.soon = self._loop.call_soon
         return conversation
 
     def resume(self) -> None:
@@ -254,8 +258,8 @@ class Peers:
         self.machine.apply(record, messages)
 
     def _take(self, record: Record, messages: list[Any] | tuple[()] = ()) -> None:
+        self._turn_soon()  # first: what is to be sent waits for it, and leaves in one packet with what it adds
         self.record(record, messages)
-        self._turn_soon()
 
     # -- turns ----------------------------------------------------------------------------------
 
@@ -267,14 +271,30 @@ class Peers:
     @guarded("turn_failed")
     def _turn_ended(self) -> None:
         self._turn_due = False
-        peers, now = self.machine.peers, self.recorder.now()
-        for name, was_behind in self.machine.behind.items():
-            number = peers[name]
-            behind = self._conversations[number].backlog_bytes > UPDATES_BACKLOG_BYTES_MAX
-            if behind is not was_behind:
-                self.record(Paced(now, number, behind))
-        self.record(TurnEnded(now))
+        self._turn_ending = True
+        try:
+            peers, now = self.machine.peers, self.recorder.now()
+            for name, was_behind in self.machine.behind.items():
+                number = peers[name]
+                behind = self._conversations[number].backlog_bytes > UPDATES_BACKLOG_BYTES_MAX
+                if behind is not was_behind:
+                    self.record(Paced(now, number, behind))
+            self.record(TurnEnded(now))
+        finally:
+            self._turn_ending = False
+            self._flush()
         self._failures = 0
+
+    def _flush_soon(self, flush: Callable[[], None]) -> None:
+        """Let a conversation send at the end of the turn, which may be no turn of the core's."""
+        self._flushes.append(flush)
+        if len(self._flushes) == 1 and not (self._turn_due or self._turn_ending):
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        flushes, self._flushes = self._flushes, []
+        for flush in flushes:
+            flush()
 
     def turn_failed(self, error: Exception, *_: Any) -> None:
         """The turn is tried again; an error that stays ends the server rather than leave it half alive."""

@@ -98,6 +98,7 @@ class ServerLink:
         self._owner = owner
         self._outbox: deque[Any] = deque()
         self._pump_due = False
+        self._pumping = False
         self._closed = False
         self._conversation: Any = None
         self._ticker: asyncio.TimerHandle | None = None
@@ -136,6 +137,7 @@ class ServerLink:
                 )
         except TimeoutError:
             raise RainException(f"the server at {self.address} did not answer within {timeout:g} s") from None
+        self._conversation.soon = self._flush_soon
         self._ticker = self._loop.call_later(_TICK_S, self._tick)
 
     def _tick(self) -> None:
@@ -153,6 +155,19 @@ class ServerLink:
 
     def _pump(self) -> None:
         self._pump_due = False
+        self._pumping = True
+        try:
+            self._send_waiting()
+        finally:
+            self._pumping = False
+            self._conversation.flush()
+
+    def _flush_soon(self, flush: Callable[[], None]) -> None:
+        """Let the conversation send at the end of the turn, or of the pumping that goes on."""
+        if not self._pumping:
+            self._loop.call_soon(flush)
+
+    def _send_waiting(self) -> None:
         outbox, conversation = self._outbox, self._conversation
         while outbox:
             if conversation.backlog_bytes > BACKLOG_BYTES_MAX and not conversation.ended:
@@ -167,7 +182,10 @@ class ServerLink:
 
     def _soon(self, work: Callable[[], Any]) -> None:
         try:
-            self._loop.call_soon_threadsafe(work)
+            if threading.current_thread() is self._thread:  # which need not be woken
+                self._loop.call_soon(work)
+            else:
+                self._loop.call_soon_threadsafe(work)
         except RuntimeError:  # closed meanwhile
             pass
 
