@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from rain.common.protocol import messages as m
 from rain.server.core import ServerCore
 from rain.server.core import effects as do
 from rain.server.core import events as ev
@@ -14,6 +15,7 @@ from rain.server.journal.images.dumping import dump
 from rain.server.journal.images.loading import load
 from rain.server.journal.state_classes import codec
 from rain.server.recovery import records as rec
+from rain.server.recovery.images import Image, Kept, image_pieces, load_image
 from rain.server.recovery.machine import Machine
 from tests.sim.armed import ARMED
 from tests.sim.network import SERVER, Conversation, ServerSide
@@ -125,6 +127,32 @@ class Process:
         core.state.make_policy = make_policy
         if self.server.random.random() < 0.2:  # what goes on from it is compared with what was lived in any case
             Sameness().compare_states(before, core.state)
+
+    def whole(self) -> bytes:
+        """An image of all of it, as a forked child makes it."""
+        state = self.machine.core.state
+        kept = []
+        for number, side in self.sides.items():
+            assert not side.gathered, "a turn has ended, and not all is said"
+            conversation = side.conversation
+            hello = m.Hello("client" if conversation.client else "governor", str(conversation.number))
+            kept.append(Kept(number, 0, conversation.peer.host, hello, side.channel.memory()))
+        state.out = []  # effects of the last step; they are carried out
+        image = Image(state, self.machine.memory(), kept, self.pools, len(self.rows), 0.0, SERVER, [], [], {})
+        return b"".join(image_pieces(image))
+
+    def be(self, data: bytes) -> None:
+        """Begin as the process of which this is the image."""
+        image = load_image(data)
+        core = self.machine.core
+        image.state.make_policy = core.state.make_policy
+        core.state = image.state
+        self.machine.remember(image.machine)
+        for kept in image.conversations:
+            self._join(kept.number, self.server.conversations[int(kept.hello.conversation)])
+            self.sides[kept.number].channel.remember(kept.channel)
+        self.pools = dict(image.salts)
+        self.rows = [self.server.rows[number] for number in range(image.events)]
 
     def compare(self, replayed: Process) -> None:
         """Find the first difference to a process that was told the same.

@@ -137,4 +137,82 @@ RESTART_MUTANTS = [
         'zip(getattr(messages[claim.index], "constants", ()), claim.files, strict=True)',
         'zip(getattr(messages[0], "constants", ()), claim.files)',
     ),
+    _sim(
+        "an image is of a later state than that of its fork",
+        "snapshots",
+        "        self.begin, self.image = writing\n        self._remove_records",
+        "        self.begin, self.image = writing[0], self.server.process.whole()\n        self._remove_records",
+    ),
+    _sim(
+        "records are removed before the image is there",
+        "snapshots",
+        "        server.world.clock.after(server.random.choice([0.001, 0.1, 2.0]), self._child_ended, writing)\n",
+        "        server.world.clock.after(server.random.choice([0.001, 0.1, 2.0]), self._child_ended, writing)\n"
+        "        self._remove_records(writing[0])\n",
+    ),
+    _sim(
+        "records are removed although the child failed",
+        "snapshots",
+        "random() < FAILS:\n            return\n",
+        "random() < FAILS:\n            self._remove_records(writing[0])\n            return\n",
+    ),
+    _sim(
+        "records of the time of an image are removed with those before it",
+        "snapshots",
+        "        self._remove_records(self.begin)\n",
+        "        self._remove_records(self.server.committed)\n",
+    ),
+    _sim(
+        "records that are in an image are applied again",
+        "server",
+        "        process, begin = self.snapshots.start(), self.snapshots.begin\n",
+        "        process, begin = self.snapshots.start(), max(0, self.snapshots.begin - 1)\n",
+    ),
+    _sim(
+        "salts of pools are not in an image",
+        "process",
+        "        self.pools = dict(image.salts)\n",
+        "",
+    ),
+    Mutant(
+        "what clients brought is not in an image",
+        "rain.server.recovery.machine",
+        '        self.uploads = memory["uploads"]\n',
+        '        self.uploads = {number: {} for number in memory["uploads"]}\n',
+    ),
+    Mutant(
+        "the pace of clients is not in an image",
+        "rain.server.recovery.machine",
+        '            "behind": self.behind,\n',
+        '            "behind": {},\n',
+    ),
+    Mutant(
+        "clients are counted anew after an image",
+        "rain.server.recovery.machine",
+        '            "clients": self._client_count,\n',
+        '            "clients": 0,\n',
+    ),
+    _channel(
+        "what was said and not acknowledged is not in an image",
+        "        return self._sent, self.acked, self.received, list(self._kept)\n",
+        "        return self._sent, self.acked, self.received, []\n",
+    ),
+    _channel(
+        "what was received before an image is received again",
+        "        self._sent, self.acked, self.received, kept = memory\n",
+        "        self._sent, self.acked, _, kept = memory\n",
+    ),
+    Mutant(
+        "a constant goes while a session has it",
+        "rain.server.core.objects",
+        "    upload = session.uploads.pop(number, None)\n    if upload is not None:\n",
+        "    upload = session.uploads.get(next(iter(session.uploads), 0))\n    if upload is not None:\n",
+    ),
+    Mutant(
+        "constants go as soon as they are submitted",
+        "rain.server.core.lifecycle.submit",
+        "            session.uploads[constant.id[1]] = location.name\n",
+        "            session.uploads[constant.id[1]] = location.name\n"
+        "            state.out.append(DiscardUpload([location.name]))\n",
+    ),
 ]

@@ -27,6 +27,7 @@ from rain.server.policy_loading import ChosenPolicy
 from rain.server.recovery import records as rec
 from tests.sim.network import ACKNOWLEDGE_S, SERVER, Conversation, PeerSide
 from tests.sim.process import Process
+from tests.sim.snapshots import Snapshots
 
 if TYPE_CHECKING:
     from tests.sim.client import SimClient
@@ -60,7 +61,8 @@ class SimServer:
         self.quick_loss: dict[str, float] = {}
         self.behind: dict[SimClient, bool] = {}
         self.conversations: list[Conversation] = []
-        self.journal: list[tuple[int, bytes]] = []
+        self.journal: list[tuple[int, bytes] | None] = []  # None: removed
+        self.snapshots = Snapshots(self)
         self.committed = 0
         self.outputs: list[Callable[[], None]] = []
         self.doom = ""
@@ -117,6 +119,7 @@ class SimServer:
         self.turn_due = False
         self._take(rec.TurnEnded(self.now))
         self.commit()
+        self.snapshots.turn_ended()
 
     def _tick(self, process: Process) -> None:
         if self._is_past(process):
@@ -224,6 +227,16 @@ class SimServer:
     def _remove(self, names: list[str]) -> None:
         for name in names:
             del self.uploads[name]
+        gone = [name for name in self._needed_uploads() if name not in self.uploads]
+        assert not gone, f"files were removed that are needed: {gone}"
+
+    def _needed_uploads(self) -> set[str]:
+        """As a real server that comes back finds them."""
+        graph = self.core.state.graph
+        names = {name for session in graph.sessions.values() for name in session.uploads.values()}
+        gathering = [cut for client in graph.clients.values() for cut in client.gathering.values()]
+        locations = [constant.location for cut in gathering for constant in cut.constants]
+        return names | {location.name for location in locations if isinstance(location, Upload)}
 
     def commit(self, surely: bool = False) -> None:
         """Write what was gathered, and let out what waits for that; `surely`: death comes later."""
@@ -270,6 +283,8 @@ class SimServer:
             away_s = self.random.choice([0.01, 0.1, 0.5, 2.0, 12.0])
             self.world.clock.after(self.random.random() * 4, self.die, how, away_s)
             self.world.clock.after(self.random.random() * 4, self._bring_in_vain)
+        if self.mortal:
+            self.snapshots.plan()
         if self.mortal and self.random.random() < 0.3:  # while sessions are closed, and their files removed
             how = self.random.choice(["torn", "sending"])
             self.world.clock.after(5.0 + 2 * self.random.random(), self.die, how, self.random.choice([0.01, 0.5]))
@@ -299,6 +314,7 @@ class SimServer:
         if self.committed < len(self.journal):
             del self.journal[self.committed :]
             self.heir = None
+        self.snapshots.died()
         self.outputs.clear()
         for side in self.process.sides.values():
             side.close()
@@ -306,7 +322,7 @@ class SimServer:
 
     def _return(self) -> None:
         if self.random.random() < 0.2:  # it is killed in the middle of its return
-            self._replayed(self.random.randint(0, self.committed))
+            self._replayed(self.random.randint(self.snapshots.begin, self.committed))
         process = self.heir or self._replayed(self.committed, self.random.randint(0, self.committed))
         for name in process.discarded:
             self.uploads.pop(name, None)
@@ -318,9 +334,8 @@ class SimServer:
             del self.uploads[name]  # it came, and that was not written
         self.process = process
         check(self.core)
-        for session in self.core.state.graph.sessions.values():
-            gone = [name for name in session.uploads.values() if name not in self.uploads]
-            assert not gone, f"files were removed that are needed: {gone}"
+        gone = [name for name in self._needed_uploads() if name not in self.uploads]
+        assert not gone, f"files were removed that are needed: {gone}"
         process.living = True
         self.alive = True
         self.returned_at = self.world.clock.now
@@ -349,12 +364,14 @@ class SimServer:
                 self.commit()
 
     def _replayed(self, count: int, snapshot: int = 0) -> Process:
-        """The process that so many records make; `snapshot`: at which of them the state goes through an image."""
-        process = Process(self)
-        process.replay(self.journal[:snapshot])
-        if snapshot:
+        """The process that the newest image and the records up to one make; `snapshot`: at which of them the state
+        goes through an image once more."""
+        process, begin = self.snapshots.start(), self.snapshots.begin
+        if snapshot > begin:
+            process.replay(self.snapshots.records(begin, snapshot))
             process.take_image(process.image())
-        process.replay(self.journal[snapshot:count])
+            begin = snapshot
+        process.replay(self.snapshots.records(begin, count))
         return process
 
     # -- what is judged -------------------------------------------------------------------------
