@@ -101,6 +101,14 @@ def test_a_governor_that_is_killed_comes_back_with_what_it_held(hosts: SshHosts,
     until(lambda: gone(hosts), "nothing left on the hosts")
 
 
+def test_a_host_reads_what_was_made_beside_a_server_that_listens_on_all_addresses(hosts: SshHosts) -> None:
+    hosts.run(*rain("start", "--hosts", "login,n1", "--listen", "0.0.0.0:7210"))
+    told = hosts.run(sys.executable, "-P", str(SCRIPTS / "both_ways.py"), "127.0.0.1:7210")
+    assert "each read what the other made" in told
+    hosts.run(*rain("stop", "7210"))
+    until(lambda: gone(hosts), "nothing left on the hosts")
+
+
 def test_lost_connections_and_stopped_ssh_servers_lose_no_governor(hosts: SshHosts, tmp_path: Path) -> None:
     agreed = tmp_path / "home" / "agreed"
     agreed.mkdir()
