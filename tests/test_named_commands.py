@@ -11,13 +11,15 @@ from pathlib import Path
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from rain.cli.commands import app
 from rain.cli.daemon import _parser
 from rain.deploy.pools.choice import SUPPLIES, options_of
 
 ROOT = Path(__file__).parents[1]
-NAMED = re.compile(r"(?:`|^ *|[:,;(] |\")rain ((?:pool |journal )?[a-z][a-z0-9-]*)((?: [^`;)\"'|#]*)?)")
+GROUPS = "|".join(f"{group.name or group.typer_instance.info.name} " for group in app.registered_groups)
+NAMED = re.compile(rf"(?:`|^ *|[:,;(] |\")rain ((?:{GROUPS})?[a-z][a-z0-9-]*)((?: [^`;)\"'|#]*)?)")
 OPTION = re.compile(r"(?<![\w=-])--[a-z][a-z-]*|(?<![\w=-])-[a-zA-Z](?![\w-])")
 INTERNAL = {"guardian", "hold", "hosts", "pool-keeper"}
 """Commands that processes of Rain start, and no user."""
@@ -95,6 +97,12 @@ def test_commands_that_texts_name_exist() -> None:
             wrong += [f"{where}: rain {command} {word}" for word in words if word not in known]
     assert not wrong, "\n".join(wrong)
     assert {"start", "status", "doctor", "pool add", "journal check", "governor"} <= seen
+
+
+def test_the_list_of_commands_says_all_of_each() -> None:
+    listed = CliRunner().invoke(app, ["--help"], prog_name="rain").stdout
+    assert "doctor" in listed
+    assert "...\n" not in listed.partition("Commands:")[2]
 
 
 @pytest.mark.parametrize(

@@ -385,7 +385,7 @@ def drain(
     wait: Annotated[bool, typer.Option(help="return when the governors have left, or at once")] = True,
     token_file: TokenFile = None,
 ) -> None:
-    """Let governors finish what they run, hand over what only they hold, and end."""
+    """Let governors finish, hand over their objects, and end."""
     from rain.cli import server_query
     from rain.governor.surroundings.leaving import parse_duration
 
@@ -407,7 +407,7 @@ def run_on(
         bool, typer.Option("--as-ssh", help="join the words and have the shell read them, as ssh does: for mpirun")
     ] = False,
 ) -> None:
-    """Inside a task with nodes=: run a command on one of its governors. One word is a command line for the shell."""
+    """In a task with nodes=: run a command on one of its governors. One word is a command line for the shell."""
     from rain.executor.gangs.launching import Ending, Lines, chosen, nodes_of_this_task, run_on
 
     nodes = nodes_of_this_task()
@@ -473,7 +473,7 @@ def report(
     ] = None,
     token_file: TokenFile = None,
 ) -> None:
-    """Write all that is known of a persistent session into one HTML file; the session stays as it is."""
+    """Write the report of a persistent session, one HTML file. The session stays as it is."""
     from rain.cli.report import report as write
     from rain.processes import own_credentials
 
@@ -490,7 +490,7 @@ def logs(
     lines: Annotated[int, typer.Option("--lines", "-n", help="how many lines of each log, from the end")] = 20,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="go on, and print lines that are added")] = False,
 ) -> None:
-    """Print the ends of the logs of a server and its governors on this machine."""
+    """Print the ends of the logs of a server and its governors here."""
     from rain.deploy.start import known_server
 
     _, file = known_server(address)
@@ -534,9 +534,10 @@ def doctor(
     ] = None,
     reach: Annotated[str, typer.Option(hidden=True)] = "",
 ) -> None:
-    """Check this machine, and run a task on it; with ENGINE, check a batch system, and run a job there.
+    """Check this machine; with ENGINE, check a batch system.
 
-    Each line is ok, a warning or a failure; the last two say what to do. The exit status is 1 if there is a failure.
+    A task is run here, or a job there. Each line is ok, a warning or a failure; the last two say what to do. The exit
+    status is 1 if there is a failure.
     """
     from rain.cli.doctor import show_checkup, show_engine, show_here
 
@@ -559,7 +560,7 @@ _ALL_WORDS = {"allow_extra_args": True, "ignore_unknown_options": True, "help_op
 
 @app.command(context_settings=_ALL_WORDS)
 def server(context: typer.Context) -> None:
-    """Run a server, without governors, in the foreground: `rain start` runs both."""
+    """Run a server in the foreground, without governors. `rain start` runs both."""
     _run_daemon("server", context)
 
 

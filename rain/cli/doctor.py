@@ -28,7 +28,7 @@ def show_here(reach: str) -> None:
     rows = [list(found) for found in found_here(end)]
     rows.append(["python", platform.python_version(), sys.executable])
     installed = ", ".join(f"{name} {version}" for name, version in installed_versions().items())
-    rows.append(["libraries", "for it", installed or "none of those that matter to pickles"])
+    rows.append(["libraries", "installed", installed or "none of those that matter to pickles"])
     table(["", "a governor here has", "because of"], rows, "")
     if reach:
         try:

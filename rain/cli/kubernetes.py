@@ -42,7 +42,7 @@ def k8s(
         str, typer.Option(metavar="NAME", help="the name of GPUs as a resource")
     ] = "nvidia.com/gpu",
 ) -> None:
-    """Print a manifest that runs governors in Kubernetes: rain k8s --image … | kubectl apply -f -"""
+    """Print a manifest that runs governors in Kubernetes. Usage: rain k8s --image … | kubectl apply -f -"""
     from rain.deploy.engines.jobs import check_reachable
     from rain.deploy.kubernetes.manifest import Wanted, manifest
     from rain.governor.surroundings.leaving import parse_duration

@@ -106,7 +106,8 @@ def limits(files: tuple[int, int], processes: tuple[int, int]) -> Iterator[Findi
     if 0 <= hard < FILES_MIN:
         yield warning("open files", f"at most {hard}", "raise the hard limit (ulimit -Hn, /etc/security/limits.conf)")
     else:
-        yield Finding("open files", f"{_limit(soft)}, which Rain raises to {_limit(hard)} where it needs more")
+        raised = f", which Rain raises to {_limit(hard)} where it needs more" if soft != hard else ""
+        yield Finding("open files", f"{_limit(soft)}{raised}")
     if 0 <= processes[0] < FILES_MIN:
         yield warning(
             "processes",
