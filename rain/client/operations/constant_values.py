@@ -9,6 +9,7 @@ connection when the object is submitted.
 from __future__ import annotations
 
 import errno
+import io
 import os
 import secrets
 import stat
@@ -309,9 +310,13 @@ def encoded(obj: Any, content_type: str, room: Room | None) -> Value:
 
 
 def gathered(pieces: Iterable[Any], room: Room | None) -> Value:
-    """The buffers `pieces` joined to one value; in a file of `room` if it is large."""
+    """The buffers `pieces` joined to one value; in a file of `room` if it is large. Each may be overwritten when the
+    next is asked for, as those of `pack` are."""
     if room is None or not room.folder():
-        data = b"".join(pieces)
+        joined = io.BytesIO()
+        for piece in pieces:
+            joined.write(piece)
+        data = joined.getvalue()
         return Value(data, len(data))
     return Value.of(room.sink().write_all(pieces), room)
 

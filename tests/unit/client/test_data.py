@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import copy
 import gc
+import io
 import json
 import pickle
 import re
+import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rain import ID, DataObject, DataObjectState, DataType, RainException, Session, blob, directory, pickled
+from rain.client.data import value_of
 from rain.client.operations.constant_values import Value
-from rain.common.limits import INLINE_BYTES_MAX
+from rain.common.limits import CHUNK_BYTES, INLINE_BYTES_MAX
 from tests.unit.client.fake import FakeLink, constant
 
 
@@ -84,6 +87,16 @@ def test_a_value_is_taken_as_it_is_at_the_call(detached: Session, link: FakeLink
     del large
     gc.collect()
     assert not list(tmp_path.iterdir()) or link is not None
+
+
+def test_a_large_directory_for_a_server_elsewhere(detached: Session, tmp_path: Path) -> None:
+    """The pieces of its archive share one buffer."""
+    content = b"".join(number.to_bytes(4) for number in range(CHUNK_BYTES // 2))
+    (tmp_path / "numbers").write_bytes(content)
+    value = value_of(directory(tmp_path))
+    assert value is not None
+    with tarfile.open(fileobj=io.BytesIO(value.get_bytes())) as archive:
+        assert archive.extractfile("numbers").read() == content  # type: ignore[union-attr]
 
 
 def test_directories(detached: Session, tmp_path: Path) -> None:
