@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from typing import ParamSpec, TypeVar
 
 from rain.common.errors import ResourceError
 from rain.common.limits import SPARE_DESCRIPTORS_COUNT
+from rain.host.lacking.unix import resource
 
 P = ParamSpec("P")
 T = TypeVar("T")

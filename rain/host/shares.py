@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 import re
-import resource
 import socket
 import tempfile
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from rain.host.cgroup import cpu_limits, memory_limits
+from rain.host.lacking.unix import resource
 
 _MIB = 1 << 20
 

@@ -11,8 +11,6 @@ wait. Then it is bound: to a conversation, which gets all that arrives, or it is
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import termios
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +21,7 @@ from rain.common.limits import KIB
 from rain.common.protocol.address import format_address
 from rain.common.protocol.encoding import encode
 from rain.common.protocol.framing import PREFIX, encode_prefix
+from rain.host.lacking.unix import has_unsent
 from rain.net.guarded import guarded
 
 _READ_BYTES = 96 * KIB
@@ -192,10 +191,7 @@ class Link(asyncio.Protocol):
         if not self.idle:
             return True
         raw = self.transport.get_extra_info("socket")
-        try:
-            return raw is not None and any(fcntl.ioctl(raw.fileno(), termios.TIOCOUTQ, bytes(4)))
-        except OSError:
-            return False
+        return raw is not None and has_unsent(raw.fileno())
 
     def close(self) -> None:
         """End after what was written is sent."""

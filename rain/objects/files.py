@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
 import stat
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from rain.common.errors import RainException, ResourceError
 from rain.common.limits import CHUNK_BYTES
 from rain.common.location import Inline, LocalFile
 from rain.host.descriptors import is_out_of_descriptors, opened, out_of_descriptors
+from rain.host.lacking.unix import resource
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer

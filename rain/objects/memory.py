@@ -21,12 +21,12 @@ import ctypes
 import errno
 import mmap
 import os
-import resource
 import warnings
 from typing import Any
 
 from rain.common.errors import RainWarning, ResourceError
 from rain.common.limits import MIB, SPARE_MAPPINGS_COUNT
+from rain.host.lacking.unix import resource
 
 _MAP_NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000)  # which Python 3.11 has no name for
 _MAP_FAILED = ctypes.c_void_p(-1).value

@@ -25,7 +25,6 @@ as long as it is there the folder is only taken over, with all that is in it, by
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import logging
 import os
@@ -39,6 +38,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+from rain.host.lacking import unix
 from rain.host.process_table import is_alive, start_time
 from rain.objects.dirtree import remove_any, remove_tree
 
@@ -196,7 +196,7 @@ def _make(parent: str, prefix: str, needed_by: str = "") -> tuple[str, int]:
     lock = -1
     try:
         lock = os.open(path, _FOLDER_FLAGS)
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        unix.lock(lock)
         _write_mark(path, lock, os.getpid(), needed_by)
     except BaseException:
         if lock >= 0:
@@ -293,7 +293,7 @@ def _seize(path: str, needed_by: str = "", within: str = "") -> int | None:
         return None
     try:
         if _is_left(path, folder, needed_by, within):
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            unix.lock(folder, wait=False)
             # Once more: until it was locked, another process could remove it or take it over.
             if _is_left(path, folder, needed_by, within) and os.path.samestat(os.lstat(path), os.fstat(folder)):
                 return folder

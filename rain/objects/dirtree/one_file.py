@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 from typing import TYPE_CHECKING
 
 from rain.host.descriptors import opened
+from rain.host.lacking.unix import clone
 from rain.objects.dirtree.remove import remove_file
 from rain.objects.dirtree.walk import READ_FLAGS
 from rain.objects.files import copy_bytes, no_room
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from rain.objects.dirtree.walk import Entry
 
 NEW_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_FICLONE = 0x40049409
 _no_clones: set[int] = set()  # devices of file systems that cannot clone files
 
 
@@ -100,7 +99,7 @@ def clone_file(source: str, target: str) -> bool:
     with open(source, "rb", buffering=0) as origin:
         fd = os.open(target, NEW_FLAGS, 0o644)
         try:
-            fcntl.ioctl(fd, _FICLONE, origin.fileno())
+            clone(fd, origin.fileno())
         except OSError as error:
             os.unlink(target)
             if error.errno in (errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL):

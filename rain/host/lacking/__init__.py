@@ -1,0 +1,1 @@
+"""What stands in for parts of Python that some systems lack."""
