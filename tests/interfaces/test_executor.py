@@ -301,7 +301,7 @@ def test_tasks_of_its_session_are_dependencies(client: Client) -> None:
     with client.executor() as other:
         with pytest.raises(RainException, match="belongs to session"):
             other.submit(square, made).result()
-        with pytest.raises(RainException, match="makes are tasks already"):
+        with pytest.raises(RainException, match="makes a task already"):
             other.submit(ten).result()
 
 
