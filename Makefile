@@ -9,7 +9,7 @@ PYTEST := PYTHONDONTWRITEBYTECODE= $(PYTHON_IN) -m pytest
 AT_ONCE := -n auto --dist worksteal --durations 10
 PREPARE := VENV=$(VENV) sh tools/prepare.sh
 
-.PHONY: help demo test test-costs test-python test-engines test-jupyters lint bench soak lab docs notebooks screenshots frontend clean
+.PHONY: help demo test test-costs test-python test-engines test-jupyters test-wheels lint bench soak lab docs notebooks screenshots frontend clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -36,6 +36,9 @@ test-engines: $(VENV)/.test  ## tests on a real Slurm, on hosts over ssh and in 
 test-jupyters: $(VENV)/.test debian  ## notebooks in versions of JupyterLab and Notebook, in marimo and Voilà, in environments of their own (3 GB, a quarter of an hour)
 	@$(PYTHON_IN) tools/jupyters.py
 	$(PYTEST) --jupyters -m jupyters -v tests/browser/test_jupyters.py tests/browser/test_pages.py $(ARGS)
+
+test-wheels: $(VENV)/.test  ## what is published, in fresh environments of each Python 3.11 to 3.14 that is found here: make test-wheels PYTHONS=…
+	@$(PYTHON_IN) tools/wheels.py $(PYTHONS)
 
 lint: $(VENV)/.test  ## ruff, mypy and the import rules
 	@$(PYTHON_IN) tools/lint.py

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+
+import rain
 
 ROOT = Path(__file__).resolve().parent.parent
 WHEEL_BYTES_MAX = 2 << 20
@@ -43,6 +47,13 @@ def test_the_wheel_has_all_of_the_package_and_nothing_else(wheel: Path) -> None:
     assert packed == wanted
     assert {"rain/py.typed", "rain/notebook/static/app.js"} <= packed
     assert any(name.endswith("licenses/LICENSE") for name in names)
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    changes = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert rain.__version__ == project["version"] == changes[0]
+    assert re.fullmatch(r"\d+\.\d+\.\d+", rain.__version__)
 
 
 @pytest.fixture
