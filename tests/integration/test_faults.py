@@ -320,7 +320,7 @@ def test_many_starts_and_stops_leave_nothing(marked: Marked) -> None:
     with Client.local(cpus=1):
         pass
     descriptors, threads = own.num_fds(), own.num_threads()
-    for _ in range(5):
+    for _ in range(3):
         with Client.local(cpus=1) as client, client.new_session("short") as session:
             assert session.run(tasks.Concat([blob("a")])) == b"a"
     until(lambda: not marked.processes(), "all processes are gone")

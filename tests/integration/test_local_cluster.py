@@ -168,7 +168,7 @@ def test_what_a_killed_guardian_left_is_removed_by_the_next(tmp_path, monkeypatc
 
 def test_many_cycles_leave_nothing(tmp_path):
     before = len(os.listdir("/proc/self/fd"))
-    for _ in range(5):
+    for _ in range(3):
         with LocalCluster(cpus=1) as cluster:
             guardian = cluster._launch.pid
         assert not is_alive(guardian)
