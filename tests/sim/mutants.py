@@ -93,9 +93,9 @@ MUTANTS = [
     ),
     _governor(
         "the server does not learn that what was taken over is damaged",
-        "objects",
-        "    obj.unread = False\n    state.lost[obj.id] = reason\n",
-        "    obj.unread = False\n",
+        "tasks",
+        "    if obj.unread and not lose_unread(state, obj, event.reason):\n        return\n",
+        "    if obj.unread:\n        return\n",
     ),
     _server(
         "results of cancelled tasks count",
