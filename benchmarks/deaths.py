@@ -9,6 +9,8 @@ that a governor took with it, and the task that ran ended in the process in whic
 * ``killed``: SIGKILL, twice; the guardian starts it again;
 * ``by-hand``: `rain start`; the guardian, the server and the governors are killed, and started by hand on the same
   folder;
+* ``guardian``: SIGKILL of the guardian; its standby guards on;
+* ``silent``: as ``governor``, but it is stopped until the server has given it up, and goes on;
 * ``governor``: one of two governors is killed, twice, with results of 100 kB that it keeps; the guardian starts another
   one. No task that had finished may run again;
 * ``stopped-S``: SIGSTOP for S seconds;
@@ -233,23 +235,26 @@ def depending(function: Any, folder: str, count: int, dice: random.Random) -> tu
     return made, values
 
 
-def governor_dies(cluster: Cluster, client: Client, dice: random.Random) -> float:
-    """Kill a governor; seconds until another one is there."""
+def governor_dies(cluster: Cluster, client: Client, dice: random.Random, silent: bool) -> float:
+    """Kill a governor, or stop it until it is given up; seconds until another one is there, or it is back."""
     before = {one["governor_id"] for one in client.get_server_info()["governors"]}
     below = [pid for pid, parent in parents().items() if parent == cluster.file.guardian]
     pid = dice.choice([pid for pid in below if Path(f"/proc/{pid}/comm").read_text() == "rain-governor\n"])
+    if silent:
+        os.kill(pid, signal.SIGSTOP)
+        until(lambda: len(client.get_server_info()["governors"]) < len(before), "it is given up")
     began = time.monotonic()
-    os.kill(pid, signal.SIGKILL)
+    os.kill(pid, signal.SIGCONT if silent else signal.SIGKILL)
 
     def is_back() -> bool:
         now = {one["governor_id"] for one in client.get_server_info()["governors"]}
-        return len(now) == len(before) and now != before
+        return len(now) == len(before) and (silent or now != before)
 
     until(is_back, "a governor is back")
     return time.monotonic() - began
 
 
-def governor_run(tasks_count: int, seed: int) -> list[float]:
+def governor_run(tasks_count: int, seed: int, silent: bool) -> list[float]:
     """One run in which governors die; how long it took until others were there.
 
     Raises
@@ -277,7 +282,7 @@ def governor_run(tasks_count: int, seed: int) -> list[float]:
                 assert all(counts[name] == 1 for name in had_finished), "a task that had finished ran again"
                 had_finished |= finished
                 before = {name: counts[name] for name in had_finished}
-                took.append(governor_dies(cluster, client, dice))
+                took.append(governor_dies(cluster, client, dice, silent))
             assert [task.output.fetch().load()[0] for task in made] == values, "a value is wrong"
             counts = executions(work)
             again = sorted(name for name, count in before.items() if counts[name] != count)
@@ -297,6 +302,11 @@ def happens(way: str, cluster: Cluster, proxy: Proxy | None, client: Client) -> 
         began = time.monotonic()
         os.kill(before, signal.SIGCONT)
         client.sessions()
+    elif way == "guardian":
+        guardian = cluster.file.guardian
+        began = time.monotonic()
+        os.kill(guardian, signal.SIGKILL)
+        until(lambda: cluster.file.guardian != guardian, "another process guards")
     elif way == "by-hand":
         cluster.kill_all()
         began = time.monotonic()
@@ -333,7 +343,7 @@ def run(way: str, tasks_count: int, seed: int) -> list[float]:
             until(lambda: executions(work)["patient"] == 1, "it runs")
             made, values = depending(added, work, tasks_count, dice)
             session.submit()
-            deaths = 1 if way == "by-hand" or way.startswith("stopped-") else 2
+            deaths = 1 if way in ("by-hand", "guardian") or way.startswith("stopped-") else 2
             for number in range(deaths):
                 share = (number + dice.random()) / (deaths + 1)
                 until(lambda share=share: sum(executions(work).values()) > share * tasks_count, "some ran")
@@ -374,7 +384,10 @@ def main() -> int:
         right, took = 0, []
         for seed in range(options.seed, options.seed + options.runs):
             try:
-                took += governor_run(options.tasks, seed) if way == "governor" else run(way, options.tasks, seed)
+                governors = way in ("governor", "silent")
+                took += (
+                    governor_run(options.tasks, seed, way == "silent") if governors else run(way, options.tasks, seed)
+                )
                 right += 1
             except Exception as error:
                 print(f"{way}, seed {seed}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)

@@ -109,6 +109,7 @@ class Deadlines(NamedTuple):
     governor_reconnect_s: float = GOVERNOR_RECONNECT_S
     governor_return_s: float = GOVERNOR_RETURN_S
     store_kept_s: float = STORE_KEPT_S
+    server_sought_s: float = SERVER_SOUGHT_S
 
     def scaled(self, factor: float) -> Deadlines:
         """All of them times `factor`.

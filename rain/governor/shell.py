@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from rain.common.errors import RainException
 from rain.common.ids import ID
-from rain.common.limits import DEADLINES, HEARTBEAT_S, LEAVE_S, SERVER_SOUGHT_S, Deadlines
+from rain.common.limits import DEADLINES, HEARTBEAT_S, LEAVE_S, Deadlines
 from rain.common.location import replicas_of
 from rain.common.protocol.address import format_address, is_wildcard, parse_address
 from rain.common.protocol.messages import (
@@ -356,7 +356,7 @@ class Governor:
 
     async def _find_server(self, reason: str) -> None:
         log.warning("the conversation with the server is over: %s", reason)
-        deadline = self._loop.time() + SERVER_SOUGHT_S
+        deadline = self._loop.time() + self.options.deadlines.server_sought_s
         while True:
             try:
                 if self._turns.spoiled:

@@ -14,10 +14,10 @@ import pytest
 from rain import Client, Session, remote
 from rain.common.limits import CRASHES_MAX
 from rain.common.states import TaskState
-from rain.host.process_table import descendants
+from rain.host.process_table import descendants, is_alive
 from rain.processes import connection_files
 from tests.integration.test_cli import Shell, ends
-from tests.support.waiting import until
+from tests.support.waiting import GUARD_S, until
 
 
 @pytest.fixture
@@ -198,3 +198,27 @@ def test_a_governor_of_rain_start_that_a_user_lets_go_does_not_come_back_and_a_k
         assert len(_governors(shell, address)) == 1
     finally:
         assert shell.run("stop", port).returncode == 0
+
+
+@pytest.mark.soak
+def test_a_governor_of_a_job_whose_server_is_gone_for_good_ends_itself_and_its_tasks(
+    shell: Shell, tmp_path: Path
+) -> None:
+    """After the time in the table: what a batch system runs and nobody will ask for uses its cores no longer."""
+    process, address = shell.server("--deadlines", "0.05")
+    token = shell.file(process.pid).credentials.token("client")
+    governor = shell.daemon("governor", address, "--cpus", "1", "--deadlines", "0.05")
+    client = Client(address, token=token)
+    with client.new_session("orphaned").bind_only() as session:
+        wait(str(tmp_path))
+        session.submit()
+    until(lambda: list(tmp_path.glob("runs-*")), "it runs")
+    [pid] = [int(path.name.partition("-")[2]) for path in tmp_path.glob("runs-*")]
+    below = descendants(governor.pid)
+    assert pid in below
+    ends(process, signal.SIGKILL)
+    client.close()
+    assert governor.wait(GUARD_S) == 1
+    assert governor.stderr is not None
+    assert f"the server {address} is gone" in governor.stderr.read()
+    until(lambda: not any(map(is_alive, below)), "nothing of it is left")

@@ -277,6 +277,52 @@ def test_from_an_image_it_comes_back_the_same(marked: Marked, tmp_path: Path) ->
         assert executions(tmp_path) == {"patient": 1, "7": 1}
 
 
+@remote(auto_encode="pickle")
+def small(ctx: Any, number: int) -> int:
+    return number
+
+
+@pytest.mark.parametrize(
+    ("count", "every", "by_map"),
+    [
+        (6_000, 2_000, True),
+        pytest.param(1_000_000, 50_000, True, marks=[pytest.mark.soak, pytest.mark.timeout(3600)]),
+        pytest.param(1_000_000, 50_000, False, marks=[pytest.mark.soak, pytest.mark.timeout(3600)]),
+    ],
+)
+def test_a_server_that_dies_again_and_again_gives_right_results_and_does_not_grow(
+    count: int, every: int, by_map: bool
+) -> None:
+    """Results are let go once they were looked at; the server is killed with the next tasks under way."""
+    part, returned = every // 4, []
+    with Client.local(cpus=2) as client, client.new_session("many") as session:
+
+        def submit(first: int) -> list[Any]:
+            numbers = range(first, min(first + part, count))
+            made = small.map(numbers) if by_map else [small(number) for number in numbers]
+            session.keep(made)
+            session.submit()
+            return made
+
+        following = submit(0)
+        for first in range(0, count, part):
+            present, following = following, submit(first + part) if first + part < count else []
+            for task in present:
+                task.wait()
+            if following and (first + part) % every == 0:
+                kill(server := server_of(client))
+                back(client, server)
+                process = psutil.Process(server_of(client))
+                returned.append((process.memory_info().rss, process.num_fds(), process.num_threads()))
+            assert [task.output.fetch().load() for task in present] == list(range(first, first + len(present)))
+            session.unkeep(present)
+    (rss, descriptors, threads), (last_rss, last_descriptors, last_threads) = returned[0], returned[-1]
+    assert len(returned) == (count - 1) // every
+    assert last_rss < rss + 64 * 2**20
+    assert last_descriptors <= descriptors + 4
+    assert last_threads <= threads + 2
+
+
 # -- what `rain start` left running -------------------------------------------------------------------
 
 
