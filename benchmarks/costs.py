@@ -1,10 +1,11 @@
 """Processor time a task, of client, server, governor and executors apart: W1 by a loop of calls, and by `map`.
 
-    python benchmarks/costs.py [loop] [map] [--n 20000] [--runs 7] [--unkept] [--base PATH] [--threads]
+    python benchmarks/costs.py [loop] [map] [--n 20000] [--runs 7] [--unkept] [--base PATH] [--no-journal] [--threads]
 
 starts a cluster of two cpus for each round, warms it, runs the workload once and prints medians of the rounds, in
-microseconds a task. With `--base` the checkout there (`git worktree add --detach PATH COMMIT`) runs in turn with this
-one, each round both, and the ratios of the pairs follow: so the load of the machine is in both.
+microseconds a task, and the server's own memory at the end. With `--base` the checkout there (`git worktree add
+--detach PATH COMMIT`) runs in turn with this one, each round both, and the ratios of the pairs follow: so the load of
+the machine is in both. With `--no-journal` the other of each pair is this checkout with a server without a journal.
 
 Theory of operation
 -------------------
@@ -62,13 +63,14 @@ def spent_by_role() -> dict[str, list[int]]:
     return roles
 
 
-def one_round(how: str, n: int, kept: bool) -> dict[str, Any]:
+def one_round(how: str, n: int, kept: bool, journal: bool = True) -> dict[str, Any]:
     """Start a cluster, run the workload once."""
     import rain_bodies
 
     from rain import Client, Remote
+    from rain.host.process_table import own_memory
 
-    with Client.local(cpus=2) as client:
+    with Client.local(cpus=2, journal=journal) as client:
         session = client.new_session("costs", default=True)
         noop = Remote(rain_bodies.noop, auto_load=True, auto_encode="pickle")
         for _ in range(2):
@@ -93,6 +95,8 @@ def one_round(how: str, n: int, kept: bool) -> dict[str, Any]:
         ended = time.perf_counter()
         marks.append(time.process_time())
         after = spent_by_role()
+        (server,) = [one.pid for one in psutil.Process().children(recursive=True) if one.name() == "rain-server"]
+        memory_mb = own_memory(server) / 1e6
         threads = {
             role: [
                 round((spent - (before.get(role, []) + [0] * 99)[index]) / 1e3 / n, 3)
@@ -102,6 +106,7 @@ def one_round(how: str, n: int, kept: bool) -> dict[str, Any]:
         }
     phases = ("building", "keeping", "submitting", "waiting")
     return {
+        "server_mb": memory_mb,
         "us": {role: sum(spent) for role, spent in threads.items()},
         "client_us": {name: (marks[i + 1] - marks[i]) * 1e6 / n for i, name in enumerate(phases)},
         "wall_us": {"all": (ended - began) * 1e6 / n, "waiting": (ended - submitted) * 1e6 / n},
@@ -109,12 +114,12 @@ def one_round(how: str, n: int, kept: bool) -> dict[str, Any]:
     }
 
 
-def run_in(checkout: Path, how: str, options: argparse.Namespace) -> dict[str, Any]:
+def run_in(checkout: Path, how: str, options: argparse.Namespace, journal: bool) -> dict[str, Any]:
     """One round by the Rain of `checkout`, in a process of its own."""
     command = [sys.executable, str(Path(__file__).resolve()), how, "--n", str(options.n), "--one-round"]
     path = os.pathsep.join([str(checkout), str(HERE)])
     done = subprocess.run(
-        command + ["--unkept"] * options.unkept,
+        command + ["--unkept"] * options.unkept + ["--no-journal"] * (not journal),
         env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
         text=True,
@@ -132,6 +137,7 @@ def flat(found: dict[str, Any]) -> dict[str, float]:
     figures.update({f"client {name}": value for name, value in found["client_us"].items()})
     figures["others"] = found["us"].get("others", 0.0)
     figures["all processes"] = sum(found["us"].values())
+    figures["server, MB"] = found.get("server_mb", 0.0)
     figures["wall"] = found["wall_us"]["all"]
     figures["wall waiting"] = found["wall_us"]["waiting"]
     return figures
@@ -144,24 +150,27 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--unkept", action="store_true", help="results do not come to the client")
     parser.add_argument("--base", type=Path, help="another checkout, which runs in turn")
+    parser.add_argument("--no-journal", action="store_true", help="beside runs whose server keeps no journal")
     parser.add_argument("--threads", action="store_true", help="also by thread, the main one first")
     parser.add_argument("--one-round", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one_round:
-        print(json.dumps(one_round(options.how[0], options.n, not options.unkept)))
+        print(json.dumps(one_round(options.how[0], options.n, not options.unkept, not options.no_journal)))
         return
     checkouts = {"now": HERE.parent} | ({"base": options.base.resolve()} if options.base else {})
+    if options.no_journal:
+        checkouts["base"] = HERE.parent
     for how in options.how or HOW:
         rounds: dict[str, list[dict[str, Any]]] = {name: [] for name in checkouts}
         for _ in range(options.runs):
             for name, checkout in checkouts.items():
-                rounds[name].append(run_in(checkout, how, options))
+                rounds[name].append(run_in(checkout, how, options, name == "now" or not options.no_journal))
         print(f"\n{how}: µs a task, medians of {options.runs} rounds of {options.n} tasks")
         figures = {name: [flat(found) for found in found_all] for name, found_all in rounds.items()}
         for line in figures["now"][0]:
             now = [one[line] for one in figures["now"]]
             text = f"{line:20} {statistics.median(now):8.2f}"
-            if options.base:
+            if "base" in checkouts:
                 base = [one[line] for one in figures["base"]]
                 ratio = statistics.median(a / b if b else 0.0 for a, b in zip(now, base, strict=True))
                 text += f"   base {statistics.median(base):8.2f}   ratio {ratio:5.2f}"

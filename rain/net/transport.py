@@ -119,7 +119,11 @@ class _Connected(Conversation):
         if isinstance(answer, Refused):
             raise _Over("refused", f"{self._target} refused the connection: {answer.reason}")
         if isinstance(answer, Welcome):
-            raise _Over("forgotten", f"{self._target} does not know this conversation any more (was it restarted?)")
+            raise _Over(
+                "forgotten",
+                f"{self._target} does not know this conversation any more (was it restarted, or "
+                "replaced by another version?)",
+            )
         raise _Over("broken", f"{self._target} opened the conversation with a message that does not belong there")
 
     def _welcomed(self, link: Link, welcome: Welcome) -> None:

@@ -232,14 +232,14 @@ class Peers:
             claim.files.append(file)
         return claim
 
-    def _gone(self, number: int, reason: str) -> None:
+    def _gone(self, number: int, reason: str, waits_s: float = 0.0) -> None:
         conversation = self.leave(number)
         if conversation is None:
             return
         name = self.machine.names.get(number)
         if name and not self.machine.is_client(number):
             log.warning("governor %s is lost: %s", name, reason)
-        self._take(Gone(self.recorder.now(), number, reason, self._waits_s(conversation)))
+        self._take(Gone(self.recorder.now(), number, reason, waits_s or self._waits_s(conversation)))
 
     def _waits_s(self, conversation: Conversation) -> float:
         """How long the sessions of a client that is gone wait for another."""
@@ -338,18 +338,19 @@ class Peers:
             log.warning("the conversation with %s is closed: %s", closed.address, reason)
             closed.close(reason)
 
-    def part(self, conversation: int, reason: str) -> None:
+    def part(self, conversation: int, reason: str, returns: bool = False) -> None:
         self._soon += 1
-        self._loop.call_soon(self._part, conversation, reason)
+        self._loop.call_soon(self._part, conversation, reason, returns)
 
     @guarded("_callback_failed")
-    def _part(self, number: int, why: str) -> None:
-        """End the conversation with a peer."""
+    def _part(self, number: int, why: str, returns: bool) -> None:
+        """End the conversation with a peer; `returns`: sessions of a client wait for its user."""
         self._soon -= 1
         conversation = self._conversations.get(number)
         if conversation is not None:
             conversation.close(why)
-            self._gone(number, why)
+            is_client = conversation.peer.role == "client"
+            self._gone(number, why, conversation.deadlines.client_return_s if returns and is_client else 0.0)
 
     def later(self, event: FollowUp, tries: int) -> None:
         self._soon += 1

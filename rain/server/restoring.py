@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from rain.common.errors import ProtocolError, RainException
+from rain.common.limits import CLIENT_RETURN_S
 from rain.common.location import Upload
 from rain.net.transport import Listener
 from rain.server.core import effects as do
@@ -36,6 +37,12 @@ from rain.server.recovery.records import (
 from rain.server.scheduling.policy import DEFAULT_POLICY
 
 log = logging.getLogger("rain.server")
+
+ANOTHER = (
+    "the server was started anew in another version of Rain, which cannot know what the one before had decided last. "
+    "Sessions and their results are there: make a new Client, whose attach() takes them up "
+    f"(those that are not persistent wait for it for {CLIENT_RETURN_S:g} s)"
+)
 
 
 class Replay:
@@ -114,7 +121,7 @@ class Replay:
         peers.resume()
         if not self.exact:
             for number in list(self._machine.names):
-                peers.part(number, "the server was started anew in another version")
+                peers.part(number, ANOTHER, True)
             return
         for number, reason in self._parted.items():
             peers.part(number, reason)

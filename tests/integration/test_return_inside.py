@@ -216,7 +216,8 @@ def test_another_version_brings_sessions_back_and_lets_peers_begin_anew(
     with connected(place) as client, connected(place) as other:
         session = client.new_session("ordinary")
         with session.bind_only():
-            blob(b"x").keep()
+            held = blob(b"x")
+            held.keep()
             session.submit()
         kept = client.new_session("kept", persistent=True)
         with kept.bind_only():
@@ -227,12 +228,15 @@ def test_another_version_brings_sessions_back_and_lets_peers_begin_anew(
         monkeypatch.setattr(shell, "fingerprint", lambda policy: "another version")
         place.start()
         until(lambda: not session.active, "it is told that it is over")
-        with pytest.raises(SessionException):
+        with pytest.raises(SessionException, match=r"replaced by another version.*attach\(\) of a new Client takes up"):
             session.submit()
         until(lambda: not kept.active, "this client's part in it is over too")
         other.close()
     with connected(place) as client:
-        assert [found.name for found in client.sessions()] == ["kept"]
+        assert sorted(found.name for found in client.sessions()) == ["kept", "ordinary"]
+        again = client.attach("ordinary")
+        assert [obj.fetch().get_bytes() for obj in again.objects] == [b"x"]
+        again.close()
 
 
 def test_a_second_server_at_the_same_journal_is_refused(place: Place, tmp_path: Path) -> None:

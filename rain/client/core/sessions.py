@@ -181,9 +181,12 @@ def end_all(core: ClientCore, word: str, how: str) -> None:
 
 def lost_with_server(core: ClientCore, reason: str) -> None:
     """The server is lost: each session says what is lost with it."""
+    again = (
+        ". Where a server is there again, attach() of a new Client takes up what it still has" if core.advice else ""
+    )
     for mirror in list(core.sessions.values()):
         text = f"session {mirror.session_id} {mirror.name!r} is lost with its server: {reason}"
-        end(core, mirror, "lost", f"{text}. {_what_is_lost(mirror)}")
+        end(core, mirror, "lost", f"{text}. {_what_is_lost(mirror)}{again}")
 
 
 def _what_is_lost(mirror: SessionMirror) -> str:
