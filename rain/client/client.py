@@ -19,6 +19,7 @@ from rain.client.operations.twins import awaitable, blocking
 from rain.client.places import open_clients
 from rain.client.places.pool_list import PoolList
 from rain.client.places.pools import Pools, client_on
+from rain.client.reuse.storing import closing
 from rain.common.errors import RainException
 from rain.common.jupyter import display_hooks
 from rain.common.limits import CONNECT_S, ECHO_FLUSH_S, LEAVE_ASKED_S
@@ -470,6 +471,7 @@ class Client(Sessions):
             return
         if not connection.core.over_because:
             self._show_rest()
+            self._store_rest()
             connection.close(repr(self))
         cluster, self._cluster = self._cluster, None
         if cluster is not None:
@@ -482,6 +484,12 @@ class Client(Sessions):
         sessions = [mirror.handle for mirror in list(self._connection.core.sessions.values())]
         echoes = [inside(session).echo for session in sessions if session is not None]
         wait([echo.flush(True) for echo in echoes if echo is not None], 2 * ECHO_FLUSH_S)
+
+    def _store_rest(self) -> None:
+        """Results of finished tasks that are to be reused are stored."""
+        for mirror in list(self._connection.core.sessions.values()):
+            if mirror.handle is not None:
+                block(closing(mirror.handle))
 
     def _with_fate(self, reason: str) -> str:
         cluster = self._cluster

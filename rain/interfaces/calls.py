@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pickle
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +46,23 @@ _FUNCTIONS_MAX = 256
 _OUTPUTS = Results("a call", "result", None).outputs
 
 
+def checked(options: Mapping[str, Any], owner: str = "an executor") -> Options:
+    """Options of all calls of an interface.
+
+    Raises
+    ------
+    RainException
+        If one has no meaning there.
+    """
+    found = Options(options, owner)
+    if found.cache:
+        raise RainException(
+            f"{owner} computes each call: cache=True is an option of @rain.task and @rain.remote, whose tasks it takes "
+            "as arguments"
+        )
+    return found
+
+
 class Calls:
     """Makes tasks of one session that call plain functions. One thread at a time may use it.
 
@@ -70,7 +87,7 @@ class Calls:
     def __init__(self, session: Session, options: dict[str, Any]) -> None:
         self.session = session
         self.arrays = SharedArrays(session)
-        self._options = Options(options, "an executor")
+        self._options = checked(options)
         self.cpus = self._options.resources.get("cpus", 0.0)
         self._named: dict[str, Options] = {}
         self._sources: OrderedDict[int, Source] = OrderedDict()

@@ -28,7 +28,6 @@ with needed("rain.dask_get", "Dask 2025.1 or newer", "collections"):
     from rain.interfaces.dask_graph import Prepared, as_asked, wanted_keys
 
 from rain.client.building.options import NAMES as OPTION_NAMES
-from rain.client.building.options import Options
 from rain.client.functions.call_sites import warn
 from rain.client.functions.pickling import is_plain
 from rain.client.handles import inside, record_of
@@ -36,7 +35,7 @@ from rain.client.operations.operation import block
 from rain.client.report.echo import begin_unasked, flushed
 from rain.common.errors import RainException, TaskException
 from rain.common.limits import INTERFACE_SESSION_TASKS_MAX
-from rain.interfaces.calls import Calls
+from rain.interfaces.calls import Calls, checked
 from rain.interfaces.futures import exception_of, loaded_value
 from rain.interfaces.home import client_in_use, in_task
 
@@ -155,7 +154,7 @@ class _GraphSession:
             if calls is None:
                 client = self._client()
                 assert client is not None
-                Options(self._options, "dask_get()")  # raises for a wrong option before a session is made
+                checked(self._options, "dask_get()")  # raises for a wrong option before a session is made
                 calls = self._calls = Calls(client.new_session("dask"), self._options)
                 inside(calls.session).of_interface = True
                 begin_unasked(calls.session, by_interface=True)

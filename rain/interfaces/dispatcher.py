@@ -31,6 +31,7 @@ from rain.client.operations import session_operations
 from rain.client.operations.fetch import host_of, instance
 from rain.client.operations.operation import block
 from rain.client.report.echo import flushed
+from rain.client.reuse.deciding import decided
 from rain.common.errors import RainException
 from rain.common.limits import RESULT_LOADERS_MAX
 from rain.common.location import Inline, file_on
@@ -304,6 +305,8 @@ class Dispatcher:
                         output.kept = output.kept or (output.handle is not None and output.handle() is not None)
             try:
                 self._connection.check(self._mirror)
+                if inside(self.session).results is not None:  # users may make tasks here that reuse results
+                    block(decided(self.session, session_operations.fetch))
                 operation = submits.send(self._connection.core, self._mirror, self._encoder)
                 self._request = block(self._connection.drive(operation, self._mirror, whole=True))
             except RainException as error:

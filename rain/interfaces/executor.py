@@ -10,8 +10,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from rain.client.building.options import Options
 from rain.client.report.echo import begin_unasked
+from rain.interfaces.calls import checked
 from rain.interfaces.dispatcher import Dispatcher
 from rain.interfaces.futures import ExecutorLost, RainFuture
 
@@ -41,7 +41,7 @@ class RainExecutor(concurrent.futures.Executor):
     """
 
     def __init__(self, client: Client, options: dict[str, Any], session: Session | None = None) -> None:
-        Options({**options, "session": session}, "an executor")  # a wrong one makes no session
+        checked({**options, "session": session})  # a wrong one makes no session
         owned = session is None
         self.session = client.new_session("executor") if session is None else session
         begin_unasked(self.session)

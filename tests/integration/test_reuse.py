@@ -411,6 +411,43 @@ def test_async(client: Client, folder: str, log: Path) -> None:
     assert asyncio.run(run()) == (4, True)
 
 
+def test_executors_take_reused_tasks_as_arguments(client: Client, folder: str, log: Path) -> None:
+    for reused in (False, True):
+        with client.new_session("executor", cache=folder) as session, client.executor(session=session) as executor:
+            task = cell()["fit"](1, str(log))
+            assert executor.submit(lambda x: x * 10, task).result(GUARD_S) == 40
+            assert task.reused is reused
+    assert ran(log) == 1
+    with pytest.raises(RainException, match="an executor computes each call: cache=True is an option of"):
+        client.executor(cache=True)
+
+
+def test_a_client_that_closes_without_its_session_stores_the_rest(folder: str, log: Path) -> None:
+    for reused in (False, True):
+        with Client.local(cpus=1) as client:
+            session = client.new_session("left", cache=folder)
+            with session.bind_only():
+                task = cell()["fit"](1, str(log))
+                assert (task.result(), task.reused) == (4, reused)
+
+
+def test_a_persistent_session(client: Client, folder: str, log: Path) -> None:
+    with client.new_session("first", cache=folder):
+        cell()["fit"](1, str(log)).result()
+    assert client._cluster is not None
+    file = client._cluster.connection_file
+    with Client(client.address, connection_file=file) as first:
+        session = first.new_session("kept", persistent=True, cache=folder)
+        with session.bind_only():
+            one = cell()["fit"](1, str(log))
+            two = cell()["fit"].options(cache=False)(one, str(log))
+            assert (two.result(), one.reused) == (7, True)
+    with client.attach("kept") as attached:  # of the reused task it has what the other one needed
+        (found,) = attached.tasks
+        assert found.output.fetch().load() == 7
+        assert found.inputs[0].state is DataObjectState.FINISHED
+
+
 # -- the folder ----------------------------------------------------------------------------------------
 
 
