@@ -548,27 +548,32 @@ if __name__ == "__main__":
 """
 
 
+def told(process: subprocess.Popen[str]) -> Any:
+    """What a script said at its end."""
+    text = process.communicate(timeout=GUARD_S)[0]
+    assert process.returncode == 0, text
+    return json.loads(text.splitlines()[-1])
+
+
 @pytest.fixture
 def script(tmp_path: Path, folder: str) -> Callable[..., subprocess.Popen[str]]:
     path = tmp_path / "script.py"
-    path.write_text(SCRIPT)
 
     def start(count: int, *more: str, text: str = SCRIPT) -> subprocess.Popen[str]:
-        path.write_text(text)
+        if not path.exists() or path.read_text() != text:  # another process may be reading it
+            path.write_text(text)
         command = [sys.executable, str(path), folder, str(count), *more]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     return start
 
 
 def test_scripts_one_after_the_other_and_at_once(script: Callable[..., subprocess.Popen[str]]) -> None:
-    both = [script(60) for _ in range(2)]
-    told = [json.loads(one.communicate(timeout=GUARD_S)[0]) for one in both]
-    assert all(one.returncode == 0 for one in both), told
-    last = script(60)
-    assert json.loads(last.communicate(timeout=GUARD_S)[0])[0] == 60
+    for one in [script(60) for _ in range(2)]:
+        told(one)
+    assert told(script(60))[0] == 60
     edited = script(3, text=SCRIPT.replace("[x] * 20_000\n@", "20_000 * [x]\n@"))
-    assert json.loads(edited.communicate(timeout=GUARD_S)[0]) == [
+    assert told(edited) == [
         0, "recomputed because line 6 of helper changed (return 20_000 * [x], before: return [x] * 20_000)"
     ]  # fmt: skip
 
@@ -580,8 +585,7 @@ def test_a_script_that_is_killed_leaves_what_was_stored(
     assert killed.wait(GUARD_S) == -signal.SIGKILL
     killed.communicate()
     stored = len(Folder(folder).kept())
-    again = script(200)
-    found, _ = json.loads(again.communicate(timeout=GUARD_S)[0])
+    found, _ = told(script(200))
     assert found == stored
     assert len(Folder(folder).kept()) == 200
 

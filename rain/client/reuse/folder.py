@@ -99,7 +99,11 @@ class Folder:
         try:
             text = Path(mark).read_text(encoding="utf-8", errors="replace").strip()
         except FileNotFoundError:
-            if any(name not in ("parts", "format") for name in os.listdir(self.path)):
+            names = os.listdir(self.path)
+            if "format" in names:  # another process has just made it
+                self._check_mark(mark, make)
+                return
+            if any(name != "parts" for name in names):
                 raise RainException(
                     f"the folder {self.path} holds something else than results: name a folder that is empty, or does "
                     "not exist"
