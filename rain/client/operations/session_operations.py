@@ -385,6 +385,9 @@ def retry(session: Session, items: Any) -> Operation[None]:
     failed = list(mirror.failed.values())
     if failed:
         renewed = present_functions(session, failed, named)
+        for record, _ in renewed:
+            if record.reuse is not None:  # before it runs: what it makes now is not what its key says
+                record.reuse.unclear = "it was retried with an edited function"
         operation = retries.retry(core, mirror, named, failed, renewed, inside(session).encoder)
         yield from _drive(session, operation, whole=True)
 

@@ -160,7 +160,7 @@ class _Decision:
         except Unclear as why_not:
             reuse.text = f"computed, and not stored: {why_not}"
             return
-        reuse.key, reuse.function = reuse.call.key(reuse.code.path), record.spec.function
+        reuse.key = reuse.call.key(reuse.code.path)
 
     def _call(self, record: TaskRecord, reuse: Reuse) -> Call:
         code, options, arguments = reuse.code, self._options(record, reuse), reuse.arguments

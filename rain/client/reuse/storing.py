@@ -176,8 +176,8 @@ class Storer:
         reuse, mirror = record.reuse, inside(self._session).mirror
         if reuse is None or reuse.call is None:
             return "it is not known any more what it depends on"
-        if reuse.function is not None and reuse.function != record.spec.function:
-            return "it was retried with an edited function"
+        if reuse.unclear:
+            return reuse.unclear
         outputs: list[Output] = []
         large: dict[int, Any] = {}
         for number, output in enumerate(record.outputs):

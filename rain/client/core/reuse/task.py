@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rain.client.core.records import Record
     from rain.client.core.reuse.keys import Call, Code
-    from rain.common.ids import ID
 
 
 class Reuse:
@@ -30,8 +29,6 @@ class Reuse:
     key : str
         Empty until it was looked for.
     call : Call or None
-    function : ID or None
-        The constant that held the function when the key was made.
     hit : bool
         Whether its result was there, so that it never ran.
     text : str
@@ -41,7 +38,7 @@ class Reuse:
     """
 
     __slots__ = (
-        "arguments", "call", "code", "code_digest", "function", "hit", "key", "modules", "options", "parameters",
+        "arguments", "call", "code", "code_digest", "hit", "key", "modules", "options", "parameters",
         "sent", "text", "unclear",
     )  # fmt: skip
 
@@ -57,7 +54,6 @@ class Reuse:
         self.unclear = code.unclear
         self.key = ""
         self.call: Call | None = None
-        self.function: ID | None = None
         self.hit = False
         self.text = ""
         self.sent: set[int] = set()
