@@ -11,9 +11,10 @@ Theory of operation
 -------------------
 Processor time is what `/proc/PID/task/*/schedstat` counts, in nanoseconds, of each process and each of its threads,
 from before the first call until `wait_all` has returned; `client` is the process with the user's script, with its
-phases beside it (the thread that takes in messages is in all of them). Outputs are kept, so that all results come to
-the client, unless `--unkept`. `others` are zygotes and the guardian. Wall time is printed beside it and says little on
-a machine that has other work.
+phases beside it (the thread that takes in messages is in all of them). The clock starts when the processes are idle:
+what the tasks of the warm-up leave behind is let go before. `letting go` is what all processes spend afterwards, when
+the script drops its tasks. Outputs are kept, so that all results come to the client, unless `--unkept`. `others` are
+zygotes and the guardian. Wall time is printed beside it and says little on a machine that has other work.
 """
 
 from __future__ import annotations
@@ -34,6 +35,10 @@ HERE = Path(__file__).resolve().parent
 ROLES = {"rain-server": "server", "rain-governor": "governor", "rain-executor": "executors"}
 HOW = ("loop", "map")
 WARM = 3000
+LOOK_S = 0.1
+IDLE_NS = 5_000_000
+"""Processes that together spend less than this between two looks are idle."""
+LOOKS_MAX = 100
 
 
 def spent_ns(pid: int) -> list[int]:
@@ -63,6 +68,22 @@ def spent_by_role() -> dict[str, list[int]]:
     return roles
 
 
+def spent_when_idle() -> dict[str, list[int]]:
+    """As `spent_by_role`, once the processes have nothing to do any more."""
+    spent = spent_by_role()
+    for _ in range(LOOKS_MAX):
+        time.sleep(LOOK_S)
+        before, spent = beside(spent), spent_by_role()
+        if beside(spent) - before < IDLE_NS:
+            break
+    return spent
+
+
+def beside(spent: dict[str, list[int]]) -> int:
+    """What was spent in all, but for the thread of the script, which looks."""
+    return sum(map(sum, spent.values())) - spent["client"][0]
+
+
 def one_round(how: str, n: int, kept: bool, journal: bool = True) -> dict[str, Any]:
     """Start a cluster, run the workload once."""
     import rain_bodies
@@ -80,7 +101,8 @@ def one_round(how: str, n: int, kept: bool, journal: bool = True) -> dict[str, A
             session.submit()
             session.wait_all()
             del warm, task
-        before = spent_by_role()
+        session.wait_all()  # at the next call a client lets go of what was dropped
+        before = spent_when_idle()
         marks = [time.process_time()]
         began = time.perf_counter()
         made = noop.map(range(n)) if how == "map" else [noop(i) for i in range(n)]
@@ -97,6 +119,11 @@ def one_round(how: str, n: int, kept: bool, journal: bool = True) -> dict[str, A
         after = spent_by_role()
         (server,) = [one.pid for one in psutil.Process().children(recursive=True) if one.name() == "rain-server"]
         memory_mb = own_memory(server) / 1e6
+        at_rest = spent_when_idle()
+        dropping = time.thread_time_ns()
+        del made
+        session.wait_all()
+        let_go = time.thread_time_ns() - dropping + beside(spent_when_idle()) - beside(at_rest)
         threads = {
             role: [
                 round((spent - (before.get(role, []) + [0] * 99)[index]) / 1e3 / n, 3)
@@ -111,6 +138,7 @@ def one_round(how: str, n: int, kept: bool, journal: bool = True) -> dict[str, A
         "client_us": {name: (marks[i + 1] - marks[i]) * 1e6 / n for i, name in enumerate(phases)},
         "wall_us": {"all": (ended - began) * 1e6 / n, "waiting": (ended - submitted) * 1e6 / n},
         "threads_us": threads,
+        "let_go_us": let_go / 1e3 / n,
     }
 
 
@@ -138,6 +166,7 @@ def flat(found: dict[str, Any]) -> dict[str, float]:
     figures["others"] = found["us"].get("others", 0.0)
     figures["all processes"] = sum(found["us"].values())
     figures["server, MB"] = found.get("server_mb", 0.0)
+    figures["letting go"] = found["let_go_us"]
     figures["wall"] = found["wall_us"]["all"]
     figures["wall waiting"] = found["wall_us"]["waiting"]
     return figures

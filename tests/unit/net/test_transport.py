@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -95,6 +96,25 @@ def test_flush_sends_at_once_and_the_turn_has_nothing_left():
         assert len(wire.written) == 1
         await turn()
         assert len(wire.written) == 1
+
+    asyncio.run(scenario())
+
+
+def test_an_owner_may_end_the_turn_and_have_what_that_adds_in_the_same_packet():
+    async def scenario() -> None:
+        conversation, wire, _, _ = side()
+        due: list[Callable[[], None]] = []
+        conversation.soon = due.append
+        conversation.send(Word(1))
+        await turn()
+        conversation.send(Word(2))
+        assert wire.written == []
+        (flush,) = due
+        flush()
+        conversation.send(Word(3))
+        assert len(due) == 2  # another turn
+        conversation.flush()
+        assert [[message[1] for message in packet[2]] for packet in wire.packets()] == [[1, 2], [3]]
 
     asyncio.run(scenario())
 
