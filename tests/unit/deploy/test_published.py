@@ -8,6 +8,7 @@ import re
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -70,16 +71,15 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SlurmStandIn:
 
 @pytest.fixture
 def pools(slurm: SlurmStandIn) -> Iterator[Pools]:
+    before = set(threading.enumerate())
     connection = Connection(SERVER)
     connection.link = SimpleNamespace(credentials=Credentials.generate())  # type: ignore[assignment]
     made = Pools(_Nobody(), connection)  # type: ignore[arg-type]
     made._server = _Server()  # type: ignore[assignment]
     yield made
-    left = dict(made._pools)
     made.close(dismissed=False)
-    for pool, published in left.items():  # they start commands, and write into the folder that the environment names
-        pool._thread.join()
-        published._thread.join()
+    for thread in set(threading.enumerate()) - before:  # also of pools that a test has closed: they start commands, and
+        thread.join()  # write into the folder that the environment names
 
 
 def opened(pools: Pools, places: int, name: str = "") -> Pool:
