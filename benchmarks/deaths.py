@@ -107,8 +107,9 @@ class Proxy:
 
     def __init__(self, target: str, way: str) -> None:
         host, _, port = target.rpartition(":")
-        self._target, self._way = (host, int(port)), way
+        self._target, self.way = (host, int(port)), way
         self._black = False
+        self.flips = False  # whether some of what it carries is changed; not before the client is connected
         self._flips = 0
         self._dice = random.Random(self._target[1])
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
@@ -134,12 +135,12 @@ class Proxy:
         with contextlib.suppress(OSError, ValueError):
             while True:
                 for source in select.select([client, server], [], [], 1.0)[0]:
-                    data = source.recv(1 if self._way == "one-byte" else 65536)
+                    data = source.recv(1 if self.way == "one-byte" else 65536)
                     if self._black:
                         continue
                     if not data:
                         raise OSError
-                    if self._way == "corrupting" and (self._flips or self._dice.random() < CORRUPTED_SHARE):
+                    if self.flips and (self._flips or self._dice.random() < CORRUPTED_SHARE):
                         self._flips = max(0, self._flips - 1)
                         place = self._dice.randrange(len(data))
                         data = data[:place] + bytes([data[place] ^ 1 << self._dice.randrange(8)]) + data[place + 1 :]
@@ -150,19 +151,19 @@ class Proxy:
 
     def break_(self) -> None:
         """Do what the way says."""
-        if self._way == "blackholed":
+        if self.way == "blackholed":
             self._black = True
             threading.Timer(BLACK_S, self._heal).start()
             return
-        if self._way == "corrupting":
+        if self.way == "corrupting":
             self._flips = 2
             return
         for client, server in self._pairs:
             with contextlib.suppress(OSError):
-                if self._way == "reset":
+                if self.way == "reset":
                     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
                     client.shutdown(socket.SHUT_RD)
-                elif self._way == "half-open":  # the server sees the end, the client hears nothing
+                elif self.way == "half-open":  # the server sees the end, the client hears nothing
                     server.shutdown(socket.SHUT_RDWR)
 
     def _heal(self) -> None:
@@ -368,7 +369,9 @@ def run(way: str, tasks_count: int, seed: int) -> list[float]:
 def _client(cluster: Cluster, proxy: Proxy | None) -> Client:
     if proxy is None:
         return Client(cluster.address)
-    return Client(proxy.address, token=cluster.file.credentials.token("client"))
+    client = Client(proxy.address, token=cluster.file.credentials.token("client"))
+    proxy.flips = proxy.way == "corrupting"
+    return client
 
 
 def main() -> int:

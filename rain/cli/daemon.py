@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NoReturn
 
 from rain import __version__
-from rain.common.errors import NO_ROOM, NoRoom, RainException
+from rain.common.errors import NO_ROOM, NoRoom, RainException, of_system
 from rain.common.limits import DEADLINES, LEAVE_ASKED_S, LEAVE_S, LOG_BYTES_MAX, Deadlines
 from rain.common.protocol.address import HTTP_PORT, format_address, parse_address
 from rain.governor.config import read_config
@@ -252,7 +252,7 @@ def _log_to(folder: str, name: str, guarded: bool) -> None:
         try:
             handlers.append(_LogFile(path, maxBytes=LOG_BYTES_MAX, backupCount=1))
         except OSError as error:
-            raise RainException(f"the log {path} cannot be opened: {error.strerror}") from None
+            raise of_system(f"the log {path} cannot be opened: {error.strerror}", error) from None
     form = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
     for handler in handlers:
         handler.setFormatter(form)
@@ -387,7 +387,7 @@ def _work_folder(parent: str) -> Scratch:
     try:
         return Scratch(parent, GOVERNOR)
     except OSError as error:
-        raise RainException(f"cannot make a work folder in {parent}: {error.strerror}") from None
+        raise of_system(f"cannot make a work folder in {parent}: {error.strerror}", error) from None
 
 
 def _tell_server_gone(left_file: str, error: RainException) -> None:

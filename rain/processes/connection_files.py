@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 
 from rain import __version__
-from rain.common.errors import RainException, ResourceError
+from rain.common.errors import RainException, of_system
 from rain.common.limits import KIB
 from rain.common.protocol.address import format_address, is_loopback, is_wildcard, parse_address
 from rain.host.process_table import start_time
@@ -143,7 +143,7 @@ def write(file: ConnectionFile, path: str | os.PathLike[str] | None = None) -> P
             _make_folder(target)
             write_private(target, msgspec.json.format(msgspec.json.encode(file)) + b"\n")
     except OSError as error:
-        raise ResourceError(f"cannot write the connection file {target}: {error.strerror}") from None
+        raise of_system(f"cannot write the connection file {target}: {error.strerror}", error) from None
     return target
 
 
@@ -161,7 +161,7 @@ def write_copy(path: str | os.PathLike[str], target: str | os.PathLike[str]) -> 
         os.replace(part, target)
         sync(os.path.dirname(target))
     except OSError as error:
-        raise ResourceError(f"cannot write a copy of the connection file, {target}: {error.strerror}") from None
+        raise of_system(f"cannot write a copy of the connection file, {target}: {error.strerror}", error) from None
 
 
 def write_private(path: Path, data: bytes) -> None:

@@ -8,7 +8,7 @@ import stat
 import tempfile
 from pathlib import Path
 
-from rain.common.errors import RainException, ResourceError
+from rain.common.errors import RainException, of_system
 from rain.common.limits import LOGS_KEPT_S
 from rain.processes.scratch import LOGS, Scratch
 
@@ -61,7 +61,7 @@ def runtime_dir() -> Path:
             break
         except OSError as error:  # once it may be the `tidy` of another process that came between
             if last or not isinstance(error, FileNotFoundError):
-                raise ResourceError(f"cannot make the runtime folder {path}: {error.strerror}") from None
+                raise of_system(f"cannot make the runtime folder {path}: {error.strerror}", error) from None
     return path
 
 
@@ -91,7 +91,7 @@ def private_logs() -> Scratch:
     try:
         return Scratch(parent, LOGS, kept_s=LOGS_KEPT_S)
     except OSError as error:
-        raise ResourceError(f"cannot make a folder under {parent}: {error.strerror}") from None
+        raise of_system(f"cannot make a folder under {parent}: {error.strerror}", error) from None
 
 
 def journal_folder(name: str, durable: bool) -> Path:
@@ -136,5 +136,5 @@ def made_dir(path: str | os.PathLike[str]) -> Path:
         made.parent.mkdir(parents=True, exist_ok=True)
         made.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
-        raise ResourceError(f"cannot make the folder {made}: {error.strerror}") from None
+        raise of_system(f"cannot make the folder {made}: {error.strerror}", error) from None
     return made

@@ -119,10 +119,13 @@ def test_not_a_byte_is_left(
     disk: Path,
     options: StartOptions,  # noqa: F811
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Journal, event log, all logs, uploads, the store and its index: what cannot be written is named, and server and
-    governor, killed meanwhile, come back with everything as soon as there is room."""
+    """Journal, event log, all logs, uploads, the store and its index, connection file: what cannot be written is named;
+    server and governor, killed meanwhile, come back with everything as soon as there is room."""
     work = tmp_path / "work"
+    (disk / "run").mkdir(0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(disk / "run"))
     options.journal, options.workdir, options.logdir = str(disk / "journal"), str(disk), str(disk / "logs")
     options.store_memory, options.durable = "1", True  # uploads are on the disk too
     with running(options) as started, Client(started.address) as client, client.new_session("full") as session:
