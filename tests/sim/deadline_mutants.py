@@ -74,7 +74,7 @@ DEADLINE_MUTANTS = [
     _forgotten(
         "when a running task holds up others",
         "dispatch",
-        "for executor, head in heads if head and _holds_up(executor, head)]\n",
-        "for executor, head in heads if head and head is None]\n",
+        "for executor, head in heads if head is not None]\n",
+        "for executor, head in heads[:0] if head is not None]\n",
     ),
 ]

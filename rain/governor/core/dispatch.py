@@ -430,8 +430,8 @@ def _expected(since: float, seconds: float, now: float) -> float:
 def _relieve(state: State, now: float) -> None:
     """Recall what is queued behind a task that takes too long, or where another executor has nothing to do."""
     for executor in state.executors.values():
-        head = executor.head
-        if head is None or not _holds_up(executor, head):
+        head = _holding_up(executor)
+        if head is None:
             continue
         if _overdue_at(executor, head) <= now:
             recall_others(state, executor)
@@ -442,11 +442,12 @@ def _relieve(state: State, now: float) -> None:
                 recall_others(state, executor, (count + 1) // 2)
 
 
-def _holds_up(executor: Executor, head: Task | Piece) -> bool:
-    """Whether something is queued behind the running task that can be recalled."""
+def _holding_up(executor: Executor) -> Task | Piece | None:
+    """The running task, if something is queued behind it that can be recalled."""
     if executor.state is not ExecutorState.BUSY or executor.recalls or not executor.started:
-        return False
-    return len(executor.queue) > 1 or (isinstance(head, Piece) and head.count > 1)
+        return None
+    head = executor.head
+    return head if len(executor.queue) > 1 or (isinstance(head, Piece) and head.count > 1) else None
 
 
 def due_at(state: State) -> float:
@@ -456,8 +457,8 @@ def due_at(state: State) -> float:
     if state.departure.stage is Stage.STAYING:
         if sum([bool(group.ready) for group in state.hungry]) > 1 and not state.server_behind:
             return -inf  # whether one may pass another depends on how long others have run
-        heads = [(executor, executor.head) for executor in state.executors.values()]
-        ends += [_overdue_at(executor, head) for executor, head in heads if head and _holds_up(executor, head)]
+        heads = [(executor, _holding_up(executor)) for executor in state.executors.values()]
+        ends += [_overdue_at(executor, head) for executor, head in heads if head is not None]
     return min(ends, default=inf)
 
 
