@@ -13,7 +13,7 @@ import sysconfig
 from pathlib import Path
 
 import rain
-from rain import Client, InputDir, Output, Program, blob, directory, task, tasks
+from rain import Client, InputDir, Output, Program, blob, directory, pickled, task, tasks
 
 
 @task
@@ -49,11 +49,11 @@ def libraries() -> None:
     from rain.notebook.widget import SessionWidget
 
     with Client.local(cpus=1) as client, client.new_session("values") as session:
-        doubled = session.call(lambda x: x * 2, np.arange(100_000)).result()
+        doubled = session.call(lambda x: x * 2, pickled(np.arange(100_000))).result()
         assert (doubled == 2 * np.arange(100_000)).all()
         table = session.run(session.call(lambda: pd.DataFrame({"a": [1, 2]})))
         assert list(table["a"]) == [1, 2]
-        assert "<svg" in SessionWidget(session).final(1.0)["text/html"]
+        assert "<img" in SessionWidget(session).final(1.0)["text/html"]
     assert "render" in loader()
     assert len(asset("app.js")) > 100_000
 
