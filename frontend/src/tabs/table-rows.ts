@@ -54,7 +54,7 @@ function textsOf(store: SessionStore, row: TaskRow): Record<ColumnId, string> {
     name: row.name || row.type,
     id: row.id,
     type: row.type,
-    state: `${look.mark} ${look.word}${row.stale ? ", stale" : ""}${row.reused ? ", reused" : ""}`,
+    state: `${look.mark} ${row.reused ? "reused" : look.word}${row.stale ? ", stale" : ""}`,
     start: row.start === null ? "" : clock(row.start),
     took: row.took,
     governor: row.governor,
