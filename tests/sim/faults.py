@@ -74,7 +74,7 @@ class Faults:
         if self.random.random() < 0.5:
             self.world.server.quick_loss[governor.host] = GOVERNOR_RECONNECT_S
         host = governor.host if self.random.random() < 0.5 else governor.host + "1"
-        left = governor.left() if governor.previews.random() < 0.9 else None
+        left = governor.remains() if governor.previews.random() < 0.9 else None
         self.world.clock.after(self.random.random() * 4, self._follow, host, governor.resources, left)
 
     def _follow(self, host: str, resources: dict[str, float], left: LeftStore | None) -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 TICK_S = LOOK_S = 0.1
 PING_S = 2.5
+REMOVED_LATELY_MAX = 5
 QUIET = (ev.Tick, ev.TurnEnded)
 """Events that mostly lead to nothing."""
 
@@ -94,6 +95,7 @@ class SimGovernor:
         self.names = [f"store-{world.stores}", *(left.names if left else [])]
         self.index: dict[ID, do.Known] = {}
         self.unread: set[ID] = set()
+        self.removed: dict[ID, tuple[tuple[bytes, LocalFile | None], do.Known]] = {}  # lately
         self.returns_s = random_returns(self.previews)
         self.executors: dict[int, PaperExecutor] = {}
         self.core = GovernorCore(host, resources)
@@ -156,7 +158,19 @@ class SimGovernor:
     def left(self) -> LeftStore:
         """What it leaves when it dies."""
         files = {id: (value, file) for id, (value, file) in self.store.items() if file is not None}
-        return LeftStore(self.names, files, {id: known for id, known in self.index.items() if id in files})
+        index = {id: known for id, known in self.index.items() if id in files}
+        return LeftStore(self.names, files, index)
+
+    def remains(self) -> LeftStore:
+        """What it leaves when it dies; at times what it noted last is not written, or what went last is still there."""
+        left = self.left()
+        if self.previews.random() < 0.3:
+            for id, ((value, file), known) in self.removed.items():
+                if file is not None and id not in self.store:
+                    left.objects[id], left.index[id] = (value, file), known
+        if self.previews.random() < 0.3 and left.index:
+            left.index.popitem()
+        return left
 
     def _note(self, effect: do.NoteObject) -> None:
         id = effect.known.spec.id
@@ -266,8 +280,10 @@ class SimGovernor:
         self.store[effect.spec.id] = (effect.location.data, None)
 
     def _drop(self, effect: do.DropFromStore) -> None:
+        early = self._in_use().intersection(effect.ids)
+        assert not early, f"{self.host} removes what its executors need: {early}"
         for id in effect.ids:
-            self._forget(id)
+            self._remove(id)
 
     def _keep_noted(self, effect: do.KeepNoted) -> None:
         for id in self.store.keys() - self.index.keys():
@@ -275,7 +291,22 @@ class SimGovernor:
 
     def _end_session(self, effect: do.EndSessionStore) -> None:
         for id in [id for id in self.store if id.session_id == effect.session_id]:
-            self._forget(id)
+            self._remove(id)
+
+    def _remove(self, id: ID) -> None:
+        """The index says that the object is gone, and its file goes: neither at once."""
+        if id in self.index and id in self.store:
+            self.removed[id] = (self.store[id], self.index[id])
+            while len(self.removed) > REMOVED_LATELY_MAX:
+                del self.removed[next(iter(self.removed))]
+        self._forget(id)
+
+    def _in_use(self) -> set[ID]:
+        """Inputs of what was given to executors."""
+        queues = [executor.queue for executor in self.executors.values()]
+        running = [executor.running for executor in self.executors.values() if executor.running is not None]
+        items = [item for queue in (*queues, running) for item, _ in queue]
+        return {wanted.id for item in items for wanted in item.assignment.spec.inputs}
 
     def _fetch(self, effect: do.Fetch) -> None:
         self.world.clock.after(self.world.network.delay() * 2, self._fetched, effect.data)
@@ -333,13 +364,7 @@ class SimGovernor:
     def _lose(self, files: list[ID]) -> None:
         if files:
             id = self.random.choice(files)
-            in_use = {
-                wanted.id
-                for executor in self.executors.values()
-                for item, _ in executor.queue
-                for wanted in item.assignment.spec.inputs
-            }
-            if id not in in_use:
+            if id not in self._in_use():
                 self._forget(id)
                 self.world.objects_lost += 1
                 self.step(ev.ObjectLost(id, "its checksum is wrong"))
