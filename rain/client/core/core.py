@@ -53,6 +53,8 @@ class ClientCore:
     sessions : dict of int to SessionMirror
         The sessions that are open, and those that ended without being closed.
     governor_count : int
+    governors_expected : list of int
+        How many each wait for governors is for that has not ended, also while the server is asked.
     governor_waits : list of GovernorWait
     libraries : dict of str to GovernorLibraries
         What governors have told, by their ids; those that are gone may be among them. Each news makes another dict.
@@ -62,8 +64,8 @@ class ClientCore:
 
     __slots__ = (
         "_handlers", "_said", "address", "advice", "away_since", "connected", "effects", "governor_count",
-        "governor_waits", "governors_met", "libraries", "over_because", "replies", "request_count", "requests",
-        "sessions", "starting",
+        "governor_waits", "governors_expected", "governors_met", "libraries", "over_because", "replies",
+        "request_count", "requests", "sessions", "starting",
     )  # fmt: skip
 
     def __init__(self, address: str = "", connected: bool = True) -> None:
@@ -78,6 +80,7 @@ class ClientCore:
         self.sessions: dict[int, SessionMirror] = {}
         self.governor_count = 0
         self.governors_met = 0
+        self.governors_expected: list[int] = []
         self.governor_waits: list[GovernorWait] = []
         self.libraries: dict[str, m.GovernorLibraries] = {}
         self.effects: list[do.Effect] = []

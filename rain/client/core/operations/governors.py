@@ -40,6 +40,7 @@ class GovernorWait(Waiting):
 def wait_for_governors(core: ClientCore, count: int) -> Operation[None]:
     """Wait until at least `count` governors are there; tasks that no governor has room for wait until then."""
     waiting = GovernorWait(count)
+    core.governors_expected.append(count)
     try:
         yield ask(core, ExpectGovernors(0, count))
         yield ask(core, GetServerInfo(0))  # the reply is counted where it arrives, in order with later counts
@@ -47,17 +48,19 @@ def wait_for_governors(core: ClientCore, count: int) -> Operation[None]:
             core.governor_waits.append(waiting)
             yield waiting
     except BaseException as error:
+        core.governors_expected.remove(count)
         _expect_no_more(core, waiting)
         if isinstance(error, TimeoutError):
             raise TimeoutError(f"{core.governor_count} of {count} governors are there: {error}") from None
         raise
+    core.governors_expected.remove(count)
     core.governors_met = max(core.governors_met, count)
 
 
 def _expect_no_more(core: ClientCore, waiting: GovernorWait) -> None:
     """A wait was given up: tasks that no governor has room for fail now, instead of waiting for ever."""
     core.governor_waits = [other for other in core.governor_waits if other is not waiting]
-    expected = max([core.governors_met, *(other.count for other in core.governor_waits)])
+    expected = max([core.governors_met, *core.governors_expected])
     if core.connected:
         ask_in_pieces(core, [ExpectGovernors(0, expected)])
 

@@ -177,3 +177,17 @@ def test_a_session_that_is_not_wanted_any_more_is_closed_whenever_it_opens(core:
     (close,) = [e for e in core.step(ev.Said([m.SessionOpened(request.request, 7)]), 0.0) if isinstance(e, do.Send)]
     assert [(type(message), message.session_id) for message in close.messages] == [(m.CloseSession, 7)]
     assert core.sessions == {}
+
+
+def test_a_wait_for_governors_that_is_given_up_leaves_what_others_expect(core: ClientCore) -> None:
+    """Also while the server has not answered the other: tasks that fit nowhere must not fail meanwhile."""
+    patient, hasty = governors.wait_for_governors(core, 3), governors.wait_for_governors(core, 12)
+    wait_of(core, patient)
+    wait_of(core, hasty)
+    assert [message.count for message in sent(core)] == [3, 12]
+    with pytest.raises(TimeoutError):
+        core.resume(hasty, None, TimeoutError("not in time"))
+    assert [message.count for message in sent(core)] == [3]
+    with pytest.raises(TimeoutError):
+        core.resume(patient, None, TimeoutError("not in time"))
+    assert [message.count for message in sent(core)] == [0]
