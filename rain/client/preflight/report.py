@@ -135,5 +135,5 @@ class CheckReport:
             rows.append(f"<tr>{cell}{level}</td>{cell}{html.escape(problem.about)}</td>{cell}{what}</td></tr>")
         more = len(self.problems) - _SHOWN_MAX
         head = f"<div>Check of {html.escape(self.looked)}: {self._counts()}</div>"
-        table = f"<table><tbody>{''.join(rows)}</tbody></table>" if rows else ""
+        table = f'<table style="color:inherit;font:inherit"><tbody>{"".join(rows)}</tbody></table>' if rows else ""
         return head + table + (f"<div>… and {more} more</div>" if more > 0 else "")
