@@ -6,6 +6,7 @@ An image is made in a forked child, in which the state does not change while the
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from rain.common.protocol.messages import Hello
@@ -13,6 +14,7 @@ from rain.server.core import events as ev
 from rain.server.core.state import State
 from rain.server.journal.images.dumping import pieces
 from rain.server.journal.images.loading import load
+from rain.server.journal.images.types import Codec
 from rain.server.journal.state_classes import codec
 from rain.server.recovery.records import FollowUp
 from rain.server.scheduling.locality import LocalityPolicy
@@ -108,6 +110,11 @@ _FOLLOW_UPS = (
 )  # fmt: skip
 
 
+@cache
+def _codec() -> Codec:
+    return codec(Image, Kept, Hello, *_FOLLOW_UPS)
+
+
 def image_pieces(image: Image) -> Iterator[bytes]:
     """The bytes of an image; its state cannot be used afterwards.
 
@@ -118,7 +125,7 @@ def image_pieces(image: Image) -> Iterator[bytes]:
     state: Any = image.state
     if type(state.policy) is not LocalityPolicy:
         state.policy = None
-    return pieces(codec(Image, Kept, Hello, *_FOLLOW_UPS), image)
+    return pieces(_codec(), image)
 
 
 def load_image(data: bytes) -> Image:
@@ -129,6 +136,6 @@ def load_image(data: bytes) -> Image:
     ImageError
         If this version cannot read it.
     """
-    image = load(codec(Image, Kept, Hello, *_FOLLOW_UPS), data)
+    image = load(_codec(), data)
     assert isinstance(image, Image)
     return image
