@@ -99,7 +99,6 @@ class SimGovernor:
         self.returns_s = random_returns(self.previews)
         self.executors: dict[int, PaperExecutor] = {}
         self.core = GovernorCore(host, resources)
-        self.checks = world.turns_of_checks()
         self.side: PeerSide | None = None
         self.turn_due = False
         self.tick_at = inf
@@ -236,7 +235,7 @@ class SimGovernor:
             effects = self.core.step(event, world.clock.now)
         finally:
             ARMED.on = False
-        if (world.quiet_steps or not is_quiet(self.core, event, effects)) and self.checks.come():
+        if world.checks and (world.quiet_steps or not is_quiet(self.core, event, effects)):
             self.core.check()
         for effect in effects:
             self._do[type(effect)](effect)

@@ -70,7 +70,6 @@ class SimServer:
         self.away_s = self.away_all_s = 0.0
         self.returned_at = -SETTLES_S
         self.alive = True
-        self.checks = world.turns_of_checks()
         self.process = Process(self)
         self.process.living = True
         self._live()
@@ -382,7 +381,7 @@ class SimServer:
         if self.traced is not None:
             self.traced(event, effects)
         quiet = not effects and type(event) in QUIET
-        if (not quiet or self.world.quiet_steps) and self.checks.come():
+        if self.world.checks and (not quiet or self.world.quiet_steps):
             check(self.core)
         if type(event) is ev.GovernorGone:
             if not self.core.state.graph.lost_on_purpose:

@@ -12,7 +12,8 @@ from tests.sim.family_mutants import FAMILY_MUTANTS
 from tests.sim.mutants import MUTANTS as OTHERS
 from tests.sim.mutants import mutated, plant
 from tests.sim.restart_mutants import RESTART_MUTANTS
-from tests.sim.test_sim import collected, run_cheaply
+from tests.sim.test_sim import collected
+from tests.sim.world import run_seed
 
 MUTANTS = [*OTHERS, *RESTART_MUTANTS, *FAMILY_MUTANTS]
 
@@ -24,7 +25,7 @@ def seeds_to_find(number: int) -> int | None:
     plant(MUTANTS[number])
     for seed in collected(range(SEEDS)):
         try:
-            run_cheaply(seed)
+            run_seed(seed)
         except Exception:
             return seed
     return None

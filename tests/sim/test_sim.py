@@ -30,7 +30,6 @@ SOAK_SEEDS = 300_000
 CHUNK = 25
 SHARES = 12
 """The workers of pytest-xdist divide tests, not what one test does."""
-CHECK_EVERY = 6
 COLLECT_EVERY = 20
 HERE = pathlib.Path(__file__).parent
 
@@ -43,11 +42,6 @@ def run_chunk(first: int) -> tuple[int, str] | None:
         except Exception:
             return seed, traceback.format_exc()
     return None
-
-
-def run_cheaply(seed: int) -> None:
-    """Run a seed; in a tenth of them invariants are checked after each step, in the others now and then."""
-    world.run_seed(seed, check_every=1 if seed % 10 == 0 else CHECK_EVERY)
 
 
 def collected(seeds: Iterable[int]) -> Iterator[int]:
@@ -85,16 +79,9 @@ def test_seeds(share: int) -> None:
     """Every `SHARES`-th seed."""
     for seed in collected(range(FIRST + share, FIRST + SEEDS, SHARES)):
         try:
-            run_cheaply(seed)
+            world.run_seed(seed)
         except Exception:
             pytest.fail(failure_text(seed, traceback.format_exc()), False)
-
-
-def test_checks_change_nothing() -> None:
-    """So what a check finds late in a seed, `replay.py` finds where it happens."""
-    for seed in range(FIRST, FIRST + 8):
-        digests = {world.run_seed(seed, check_every=every, digested=True) for every in (1, CHECK_EVERY)}
-        assert len(digests) == 1
 
 
 def test_quiet_steps_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

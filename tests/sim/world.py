@@ -30,22 +30,6 @@ WRAP_UP_CALLS = 12
 RAINS_OWN = choose_policy()
 
 
-class Turns:
-    """Which steps of a core are followed by a check."""
-
-    def __init__(self, world: World) -> None:
-        self.every = world.check_every if world.checks else 0
-        self.left = 1 + world.seed % 7 % self.every if self.every else 0
-
-    def come(self) -> bool:
-        """Whether this step is one of them."""
-        self.left -= 1
-        if self.left:
-            return False
-        self.left = self.every
-        return True
-
-
 class World:
     """Everything in one run.
 
@@ -55,9 +39,7 @@ class World:
     tasks_max : int
         Tasks in one submit.
     checks : bool
-        Whether the invariants of server and governors are checked.
-    check_every : int
-        After which of their steps that is; 1: after each. It has no influence on what happens.
+        Whether the invariants of server and governors are checked after each step.
     quiet_steps : bool
         Also after those in which time passed or a turn ended, and nothing came of it: of governors' steps three of
         four, of the server's a third. `test_quiet_steps_change_nothing` shows that a governor's leave all records as
@@ -73,7 +55,6 @@ class World:
         *,
         tasks_max: int = 10,
         checks: bool = True,
-        check_every: int = 1,
         quiet_steps: bool = False,
         policy: ChosenPolicy = RAINS_OWN,
         digested: bool = False,
@@ -81,7 +62,6 @@ class World:
         self.seed = seed
         self.random = random = Random(seed)
         self.checks = checks
-        self.check_every = check_every
         self.quiet_steps = quiet_steps
         self.clock = Clock()
         calm = random.random() < 0.2
@@ -209,9 +189,6 @@ class World:
                 f"{record} assigned={list(record.assigned)} stopping={record.stopping} dropping={record.dropping}"
             )
         return "\n".join(lines)
-
-    def turns_of_checks(self) -> Turns:
-        return Turns(self)
 
     def turn_delay(self) -> float:
         return 0.0003 * self.random.random()
