@@ -82,6 +82,18 @@ NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 def of_system(text: str, error: OSError) -> ResourceError:
     """`text` as an error that says what kind of trouble the system told of.
 
+    Parameters
+    ----------
+    text : str
+        What happened, and to what.
+    error : OSError
+        What the system told.
+
+    Returns
+    -------
+    ResourceError
+        `NoRoom` where a disk is full or a quota used up.
+
     Examples
     --------
     >>> of_system("no file", OSError(errno.ENOSPC, "No space left on device"))

@@ -341,6 +341,7 @@ NOT_GUARDED = {
         "server.stay_away": "sets a flag",
     },
     "rain.server.recovery.handing_over": {"self._events.flush": "awaited in `step`"},
+    "rain.server.peers": {"self._flush": "calls what conversations guard"},
     "rain.server.http": {"answer": "awaited by its handler, and Tornado answers 500"},
     "rain.governor.shell": {
         "self._tick()": "the end of it ends the governor, in `run`",
@@ -350,6 +351,7 @@ NOT_GUARDED = {
         "installed_versions": "its error is logged, in `_tell_libraries`",
         "self._tell_libraries": "catches everything itself",
     },
+    "rain.governor.turns": {"flush": "of a conversation, which guards it"},
     "rain.governor.surroundings.leaving": {"self._asked": "steps the core, whose errors `Turns` takes"},
     "rain.governor.pools.builtin_threads": {"self._work": "its error is the task's, in `_ended`"},
     "rain.governor.pools.process_pool": {

@@ -68,6 +68,7 @@ async def of_sessions(client: Client) -> None:
         assert await used.keep_async(kept, timeout=T) is None
         await used.keep_all_async(timeout=T)
         assert held.output.is_kept()
+        assert await used.check_async(timeout=T)
         assert await used.submit_async(timeout=T) is None
         assert await used.wait_async([kept, held], timeout=T) is None
         done, objects = await used.wait_some_async([idle, kept.output], timeout=T)
@@ -83,6 +84,7 @@ async def of_sessions(client: Client) -> None:
         await used.cancel_async(timeout=T)
         with pytest.raises(TaskCancelled):
             await idle
+        assert await used.rerun_stale_async(timeout=T) == {}
         await used.forget_async(timeout=T)
         assert await used.wait_all_async(timeout=T) == []
         await used.close_async(timeout=T)
@@ -99,6 +101,8 @@ async def of_tasks(client: Client, folder: Path) -> None:
         await session.submit_async()
         assert await used.wait_async(timeout=T) is None
         assert [one.load() for one in await used.fetch_outputs_async(timeout=T)] == [3]
+        assert await used.result_async(timeout=T) == 3
+        assert await used.exception_async(timeout=T) is None
         assert (await used.stdout_async(timeout=T), await used.stderr_async(timeout=T)) == ("adding\n", "")
         await used.update_async(timeout=T)
         assert task.info is not None
@@ -137,7 +141,7 @@ def test_every_twin(client: Client, tmp_path: Path) -> None:
     there = {
         (kind.__name__, name)
         for kind in (Client, Session, Task, DataObject)
-        for name, value in vars(kind).items()
+        for name, value in inspect.getmembers(kind)
         if inspect.isfunction(value) and name.endswith("_async")
     }
     assert Used.names == there

@@ -188,6 +188,8 @@ class SimGovernor:
     def reset(self) -> None:
         """The server knows nothing of the conversation."""
         if self.alive:
+            assert self.side is not None
+            self.side.close()  # nothing that was on its way on the old connection is read any more
             self.step(ev.ServerGone())
             self.outbox.clear()
             assert self.store.keys() <= self.index.keys(), "what was not noted survived the end of the conversation"

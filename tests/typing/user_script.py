@@ -446,8 +446,12 @@ def failures(session: Session) -> None:
         print(error.task)
     except TaskException as error:
         print(error.task, error.attempts)
+    except rain.common.errors.NoRoom:
+        print("free some disk space")
     except (SessionException, ProtocolError, ResourceError):
         raise
+    except OSError as error:
+        raise rain.common.errors.of_system("the folder cannot be made", error) from None
     except RainException as other:
         raise RainWarning(str(other)) from None
 

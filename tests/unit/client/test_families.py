@@ -511,7 +511,7 @@ def test_values_of_a_map_of_which_one_member_was_told_alone(session: Session, li
 def test_a_run_of_a_map_begins_to_show_what_tasks_print(
     session: Session, link: FakeLink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rain.client.report.echo.in_script", lambda: True)
+    monkeypatch.setattr("rain.client.report.echo.in_script", lambda by_interface: True)
     tasks = double.map(range(2))
     link.reactions[Submit] = lambda request: tell(link, ended(tasks, 0, [1, 2]))
     assert session.run(tasks) == [1, 2]

@@ -399,7 +399,7 @@ def test_the_member_that_cannot_be_pickled_is_named_not_one_that_refers_to_it(de
         "class K:\n    def first(self): return K\n    lock = threading.Lock()\n    def last(self): return K, other()\n"
     )
     exec(f"import threading\ndef other(): return K\n{text}def use(ctx): return K", space)
-    with pytest.raises(RainException, match=r"global 'K' that function use uses\.lock \(of type lock\) cannot"):
+    with pytest.raises(RainException, match=r"global 'K' that function use uses, at \.lock \(of type lock\) cannot"):
         remote()(space["use"])()
 
 

@@ -20,7 +20,8 @@ def test_a_session_says_what_is_lost_with_its_server(link: FakeLink, session: Se
         waiting.wait()
     text = str(caught.value)
     assert "is lost with its server: 127.0.0.1:7210 was away for 300 s: nothing listens there. Lost with it: " in text
-    assert text.endswith("1 task that had not finished and 1 kept result whose data are not here")
+    assert "Lost with it: 1 task that had not finished and 1 kept result whose data are not here. " in text
+    assert text.endswith("Where a server is there again, attach() of a new Client takes up what it still has")
 
 
 def test_a_session_of_which_nothing_is_lost_says_so(link: FakeLink, session: Session) -> None:
