@@ -74,7 +74,7 @@ def governor(script: str, started: Started, tmp_path: Path) -> Iterator[int]:
         until(lambda: ready.exists() or process.poll() is not None, "it is up")
         yield process.pid
     finally:
-        process.kill()
+        process.terminate()  # it leaves; after a kill its keeper would stay for a minute
         process.wait()
 
 
