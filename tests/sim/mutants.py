@@ -74,12 +74,6 @@ MUTANTS = [
         "            if own and self.previews.random() < 0.5:\n",
     ),
     _governor(
-        "what was to be dropped stays when the conversation is over",
-        "sessions",
-        "        state.out.append(DropFromStore(gone))\n",
-        "        pass\n",
-    ),
-    _governor(
         "what was taken over is not dropped before it was read",
         "objects",
         "    if obj.presence in IN_STORE or obj.unread:\n        state.store_drops",

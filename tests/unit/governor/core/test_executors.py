@@ -336,6 +336,14 @@ def test_load():
     }
 
 
+def test_what_was_to_be_dropped_goes_with_the_server():
+    """What is noted of it would stay in the store else, until another server has it dropped."""
+    rig = Rig()
+    rig.assign(rig.task(1, 5), objects=[blob(5)])
+    assert rig.drop(5) == [], "the task that runs reads it"
+    assert rig.step(ev.ServerGone()) == ["kill e1", "delete 1/5", "keep what was noted"]
+
+
 @pytest.mark.parametrize(
     "event",
     [
