@@ -6,7 +6,11 @@ import os
 import random
 import subprocess
 import time
+from collections import Counter
+from collections.abc import Callable
 from typing import Any
+
+GUARD_S = 600.0
 
 
 def noop(i: int) -> int:
@@ -67,3 +71,20 @@ def chances(count: int, dice: random.Random) -> tuple[list[list[int]], list[int]
         inputs.append(dice.sample(range(max(0, number - 20), number), min(number, dice.randrange(3))))
         values.append((number * number + sum(values[i] for i in inputs[-1])) % 1000003)
     return inputs, values
+
+
+# -- how often tasks ran, and waiting for them ----------------------------------------------------
+
+
+def executions(folder: str) -> Counter[str]:
+    """How often each task ran that leaves a file for each time."""
+    return Counter(name.split(".")[0] for name in os.listdir(folder) if "." in name)
+
+
+def until(condition: Callable[[], object], what: str, guard_s: float = GUARD_S) -> None:
+    """Wait for something."""
+    deadline = time.monotonic() + guard_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}: not within {guard_s:g} s")
+        time.sleep(0.005)

@@ -37,12 +37,11 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bodies import chances
+from bodies import chances, executions, until
 
 from rain import Client, remote
 from rain.common.states import TaskState
@@ -56,7 +55,6 @@ PROXIED = ("reset", "half-open", "one-byte", "blackholed", "corrupting")
 BLACK_S = 8.0
 CORRUPTED_SHARE = 0.02
 """Of what is read at a time."""
-GUARD_S = 600.0
 
 
 @remote(auto_encode="pickle")
@@ -86,20 +84,6 @@ def patient(ctx: Any, folder: str) -> Any:
     while not os.path.exists(f"{folder}/go"):
         time.sleep(0.02)
     return os.getpid()
-
-
-def executions(folder: str) -> Counter[str]:
-    """How often each task ran."""
-    return Counter(name.split(".")[0] for name in os.listdir(folder) if "." in name)
-
-
-def until(condition: Any, what: str) -> None:
-    """Wait for something."""
-    deadline = time.monotonic() + GUARD_S
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"{what}: not within {GUARD_S:g} s")
-        time.sleep(0.005)
 
 
 class Proxy:

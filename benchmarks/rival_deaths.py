@@ -25,26 +25,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from bodies import chances
+from bodies import chances, executions, until
 from rivals import RIVALS, Rival
 
 GUARD_S = 400.0
 WAIT_S = 180.0
 """For all results, counted from when it was started again."""
-
-
-def executions(folder: str) -> Counter[str]:
-    """How often each task ran."""
-    return Counter(name.split(".")[0] for name in os.listdir(folder) if "." in name)
-
-
-def until(condition: Any, what: str) -> None:
-    """Wait for something."""
-    deadline = time.monotonic() + GUARD_S
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"{what}: not within {GUARD_S:g} s")
-        time.sleep(0.01)
 
 
 def put(path: Path, value: Any) -> None:
@@ -60,11 +46,11 @@ def as_client(name: str, folder: Path, way: str, count: int, seed: int) -> None:
     rival.connect()
     tasks = rival.submit(inputs)
     at_end = rival.way == "worker"
-    until(lambda: len(executions(rival.work)) >= (count if at_end else count // 3), "enough ran")
+    until(lambda: len(executions(rival.work)) >= (count if at_end else count // 3), "enough ran", GUARD_S)
     while at_end and not all(rival.is_done(task) for task in tasks):
         time.sleep(0.1)
     put(folder / "finished", [number for number, task in enumerate(tasks) if rival.is_done(task)])
-    until((folder / "again").exists, "it is killed and started again")
+    until((folder / "again").exists, "it is killed and started again", GUARD_S)
     began, killed = time.monotonic(), json.loads((folder / "again").read_text())
     deadline = began + WAIT_S
     fate: Counter[str] = Counter()
@@ -109,7 +95,7 @@ def main() -> int:
     client = multiprocessing.get_context("spawn").Process(target=as_client, args=told)
     client.start()
     try:
-        until(lambda: (folder / "finished").exists() or not client.is_alive(), "some ran")
+        until(lambda: (folder / "finished").exists() or not client.is_alive(), "some ran", GUARD_S)
         if not (folder / "finished").exists():
             print(f"the client ended before: {client.exitcode}", file=sys.stderr)
             return 1

@@ -59,14 +59,14 @@ import select
 import signal
 import sys
 import time
-from typing import Any, NoReturn
+from typing import Any
 
 from rain.host.deaths import Death, OomKills, what_is_known
 from rain.host.process_table import descendants, parents
 from rain.host.signals import STAYS_AWAY, signal_all, signal_name, unblock_signals
 from rain.host.starting import become_subreaper
 from rain.processes.guarding.guarded_process import GuardedProcess, become, default_signals, redirect_output
-from rain.processes.guarding.standby import Line, guard
+from rain.processes.guarding.standby import Line, end_after, guard
 from rain.processes.logs import bound_log, lose_what_cannot_be_written
 
 _TIME = "%Y-%m-%d %H:%M:%S"
@@ -287,39 +287,29 @@ class Guardian:
         listen, tell = os.pipe()
         pid = os.fork()
         if pid == 0:
-            self._be_nursery(tell, pipes)
+            end_after(lambda: self._be_nursery(tell, pipes))
         os.close(tell)
         for ready in pipes.values():
             os.close(ready)
         self._nursery = (pid, listen)
 
-    def _be_nursery(self, tell: int, pipes: dict[GuardedProcess, int]) -> NoReturn:
-        """Import once, fork each process, tell its pid, exit: the guardian then inherits them."""
-        status = 1
-        try:
-            import gc
-            import importlib
+    def _be_nursery(self, tell: int, pipes: dict[GuardedProcess, int]) -> None:
+        """Import once, fork each process, tell its pid, and be over: the guardian then inherits them."""
+        import gc
+        import importlib
 
-            default_signals()
-            redirect_output(next(iter(pipes)).log)
-            for name in self._preload:
-                importlib.import_module(name)
-            module, _, function = self._entry.partition(":")
-            entry = getattr(importlib.import_module(module), function)
-            gc.freeze()  # so that no collection in a child touches, and thereby copies, what is shared
-            for process, ready in pipes.items():
-                pid = os.fork()
-                if pid == 0:
-                    become(process, ready, None, self._below, entry)
-                os.write(tell, f"{process.name} {pid}\n".encode())
-            status = 0
-        except BaseException:
-            import traceback
-
-            traceback.print_exc()
-        finally:
-            sys.stderr.flush()
-            os._exit(status)
+        default_signals()
+        redirect_output(next(iter(pipes)).log)
+        for name in self._preload:
+            importlib.import_module(name)
+        module, _, function = self._entry.partition(":")
+        entry = getattr(importlib.import_module(module), function)
+        gc.freeze()  # so that no collection in a child touches, and thereby copies, what is shared
+        for process, ready in pipes.items():
+            pid = os.fork()
+            if pid == 0:
+                become(process, ready, None, self._below, entry)
+            os.write(tell, f"{process.name} {pid}\n".encode())
 
     def _read_nursery(self, descriptor: int) -> None:
         data = os.read(descriptor, 65536)

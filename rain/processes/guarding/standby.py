@@ -19,6 +19,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from rain.host.signals import signal_name, unblock_signals
@@ -74,7 +75,7 @@ def guard(guardian: Guardian) -> NoReturn:
     pid = os.fork()
     if pid == 0:
         ours.close()
-        _end_after(lambda: guardian.run(Line(theirs)))
+        end_after(lambda: guardian.run(Line(theirs)))
     theirs.close()
     with open("/proc/self/comm", "w") as comm:
         comm.write(NAME)
@@ -89,10 +90,11 @@ def guard(guardian: Guardian) -> NoReturn:
         f"standby, process {os.getpid()}, guards from now on. Should that be killed too, all ends\n"
     )
     guardian.take_over(told, descriptors)
-    _end_after(guardian.run)
+    end_after(guardian.run)
 
 
-def _end_after(run: Any) -> NoReturn:
+def end_after(run: Callable[[], object]) -> NoReturn:
+    """What a process that was forked does, and its end; an error is printed."""
     status = 1
     try:
         run()

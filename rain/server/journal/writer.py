@@ -8,6 +8,7 @@ import logging
 import os
 import time
 
+from rain.common.errors import NO_ROOM
 from rain.common.formatting import size_text
 from rain.common.limits import (
     JOURNAL_AHEAD_BYTES,
@@ -33,7 +34,7 @@ from rain.server.journal.format import (
 
 log = logging.getLogger(__name__)
 
-NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_NO_ROOM = NO_ROOM | {errno.EFBIG}
 _CANNOT = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENODEV})
 """What file systems say that take no room ahead."""
 _LOOK_BYTES = 1 * MIB
@@ -212,7 +213,7 @@ class SegmentWriter:
         elif number in _CANNOT:
             self._ahead = False
             self._take_room(file, size)
-        elif number in NO_ROOM:
+        elif number in _NO_ROOM:
             self._judge(free, wanted, number)
             if need > self._taken:
                 number = take_room(file, self._taken, need - self._taken)
