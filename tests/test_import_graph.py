@@ -93,7 +93,7 @@ LAZY = {
         "rain.host.starting": {"ctypes", "subprocess"},
         "rain.processes.elsewhere.holding": {"traceback"},
         "rain.processes.guarding.guarded_process": {"traceback"},
-        "rain.processes.guardian": {"gc", "importlib", "rain.objects.dirtree", "traceback"},
+        "rain.processes.guardian": {"gc", "importlib", "rain.objects.dirtree"},
         "rain.processes.keeper": {"rain.common.limits", "rain.processes.scratch"},
         "rain.processes.guarding.standby": {"traceback"},
         "rain.processes.logs": {"ctypes"},
