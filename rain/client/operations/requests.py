@@ -76,8 +76,8 @@ def attach(connection: Connection, made: Made, wanted: int | str | None, advice:
             f"the server keeps about HISTORY_BYTES_MAX ({HISTORY_BYTES_MAX}) bytes of tasks whose results nothing needs"
             if mirror.persistent
             else "of a session that is not persistent the server keeps the tasks whose results are held; of others of "
-            f"a notebook about HISTORY_RETURN_BYTES_MAX ({HISTORY_RETURN_BYTES_MAX}) bytes, but none that differ by "
-            "their arguments only"
+            f"a notebook about HISTORY_RETURN_BYTES_MAX ({HISTORY_RETURN_BYTES_MAX}) bytes, but none that ran in one "
+            "batch with others that differ by their arguments only"
         )
         warn(f"{session!r} has {released} more finished tasks, which are not listed: {keeps}")
     return session
