@@ -173,7 +173,8 @@ class Remote(HoldsFunction):
         data = None if payload.objects else plain_pickle(args, kwargs)
         if data is not None:
             template = self._last.of(session, payload, self._parameters, made, encode, options)
-            return cast("Task", add_call(session, template, data))
+            task: Task = add_call(session, template, data)
+            return task
         found = results_for(session, options)
         reuse = None if found is None else found.call(payload, self._parameters, options, args, kwargs)
         config, objects = pack(self._parameters, args, kwargs, session, encode)
@@ -184,8 +185,11 @@ class Remote(HoldsFunction):
         if self._is_new and not encode:
             check_returned(self.function, self._label, made)
             self._is_new = False
-        session = options.session or get_active_session()
-        session._check_open()
+        session = options.session
+        if session is None:
+            session = get_active_session()
+        else:
+            session._check_open()
         return session, self._source.payload(session)
 
     def _split(self, args: Any, kwargs: dict[str, Any], output: Any, outputs: Any) -> tuple[Any, Any, Any, Any, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from rain.client.building.member import member_of, new_member
+from rain.client.building.member import member_of
 from rain.client.building.options import Options
 from rain.client.core.families.family import Family, Template
 from rain.client.functions import call_sites
@@ -96,34 +96,41 @@ def template_of(
 def add_call(session: Session, template: Template, args: bytes, kept: bool = False) -> Any:
     """The task of a call with these pickled arguments: the next member of the last family, if it has its template.
 
+    Called by a function of this package that users call, or one below it.
+
     Parameters
     ----------
     kept : bool
         Whether its outputs are kept from the call on.
     """
     mirror = inside(session).mirror
-    site = call_sites.capture(2)
+    site = call_sites.capture(3)
     origin = None if call_sites.origin is None else call_sites.origin()
-    records, pending = mirror.records, mirror.pending
-    with records.lock:  # so that it is not submitted in between
-        number = mirror.take_numbers(len(template.outputs) + 1)
+    pending = mirror.pending
+    with mirror.records.lock:  # so that it is not submitted in between
+        number = mirror.next_number()
+        if template.stride != 2 or mirror.next_number() != number + 1:  # another thread made something in between
+            number = mirror.take_numbers(template.stride)
         family: Any = pending[-1] if pending else None
         if (
             type(family) is Family
             and family.template is template
             and family.made is site
-            and family.end == number
-            and family.origin == origin
+            and family.first + len(family.args) * family.stride == number
+            and (family.origin is origin or family.origin == origin)
             and not (family.taken or family.listed or family.submitted)
         ):
-            place = family.append(args)
+            place = len(family.args)
+            family.args.append(args)
+            family.kept.append(kept or template.reuse is not None)
         else:
             family, place = Family(mirror.session_id, number, template, [args], site, origin), 0
             mirror.add_family(family)
-        if kept or template.reuse is not None:
-            family.keep(place)
-        new = place not in family.taken
-    return new_member(session, family, place) if new else member_of(session, family, place)
+            if kept or template.reuse is not None:
+                family.keep(place)
+            if place in family.taken:
+                return member_of(session, family, place)
+    return Task._new(session, family, place)
 
 
 def add_packed(

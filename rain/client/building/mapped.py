@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rain.client.building.calls import add_packed, template_of
@@ -12,7 +12,7 @@ from rain.client.core.families.family import Family
 from rain.client.core.reuse.task import Reuse
 from rain.client.data import DataObject
 from rain.client.functions import call_sites
-from rain.client.functions.arguments import pack, plain_pickle
+from rain.client.functions.arguments import pack, plain_pickle, plain_pickles
 from rain.client.functions.function import Payload
 from rain.client.functions.parameters import Parameters
 from rain.client.handles import inside, record_of
@@ -55,7 +55,7 @@ class Mapped(NamedTuple):
 Packed = tuple[PyConfig, dict[DataObject, str | None], Reuse | None]
 
 
-def call_all(mapped: Mapped, calls: Iterable[tuple[Any, ...]], kwargs: dict[str, Any]) -> list[Task[Any]]:
+def call_all(mapped: Mapped, calls: list[tuple[Any, ...]], kwargs: dict[str, Any]) -> list[Task[Any]]:
     """A task for each call; `calls` are their positional arguments, `kwargs` the keywords that all of them have.
 
     The arguments of each call are pickled first; if those of one call cannot be, no task is made.
@@ -67,8 +67,10 @@ def call_all(mapped: Mapped, calls: Iterable[tuple[Any, ...]], kwargs: dict[str,
     TypeError
         If they do not fit the function's signature.
     """
-    packed = _packed(mapped, calls, kwargs)
-    runs = _runs(mapped, packed)
+    plain = None if kwargs or mapped.payload.objects or not _fit(mapped, calls) else plain_pickles(calls)
+    if plain:
+        return TaskList._of(mapped.session, _family(mapped, plain))
+    runs = _runs(mapped, _packed(mapped, calls, kwargs))
     if len(runs) == 1 and isinstance(runs[0], list):
         return TaskList._of(mapped.session, _family(mapped, runs[0]))
     made: list[Task[Any]] = []
@@ -80,7 +82,11 @@ def call_all(mapped: Mapped, calls: Iterable[tuple[Any, ...]], kwargs: dict[str,
     return made
 
 
-def _packed(mapped: Mapped, calls: Iterable[tuple[Any, ...]], kwargs: dict[str, Any]) -> list[bytes | Packed]:
+def _fit(mapped: Mapped, calls: list[tuple[Any, ...]]) -> bool:
+    return all(map(mapped.parameters.fits, set(map(len, calls))))
+
+
+def _packed(mapped: Mapped, calls: list[tuple[Any, ...]], kwargs: dict[str, Any]) -> list[bytes | Packed]:
     """The arguments of each call: only their pickle, if they hold no data objects and no code."""
     parameters, session, encode = mapped.parameters, mapped.session, mapped.encode
     packed: list[bytes | Packed] = []

@@ -20,11 +20,6 @@ def member_of(session: Session, family: Family, place: int) -> Any:
     return cast("type[MemberHandle]", Handle._kinds[TaskRecord])._of(session, family, place)
 
 
-def new_member(session: Session, family: Family, place: int) -> Any:
-    """The `Task` of a member of a family that has neither a record nor a handle."""
-    return cast("type[MemberHandle]", Handle._kinds[TaskRecord])._new(session, family, place)
-
-
 class MemberHandle(Handle):
     """Points to the record of a task, or to a member of a family that has none."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterable
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
 from rain.client.data import DataObject, make_constant, value_of
@@ -45,6 +46,16 @@ def plain_pickle(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes | None:
             return None
     data = pickle.dumps((args, kwargs), _PROTOCOL)
     return data if len(data) <= _LARGE else None
+
+
+def plain_pickles(calls: list[tuple[Any, ...]]) -> list[bytes] | None:
+    """What `plain_pickle` gives for each of these positional arguments, without a look at each; None if that does not
+    suffice for one of them."""
+    if not PLAIN.issuperset(map(type, chain.from_iterable(calls))):
+        return None
+    none: dict[str, Any] = {}
+    packed = list(map(pickle.dumps, zip(calls, repeat(none)), repeat(_PROTOCOL)))
+    return packed if max(map(len, packed), default=0) <= _LARGE else None
 
 
 def pack(

@@ -33,6 +33,8 @@ def capture(depth: int = 1) -> Site:
     """The site of the code that called this package; the innermost `depth` frames are known to be this package's."""
     global _last
     frame = sys._getframe(depth)
+    if _is_last(frame):
+        return _last
     while frame.f_code.co_filename.startswith(_PACKAGE):
         if frame.f_back is None:
             return ()

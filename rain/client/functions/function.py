@@ -118,7 +118,7 @@ class Source:
         RainException
             If the function cannot be pickled; the text says because of which variable.
         """
-        elsewhere = has_other_hosts(session)
+        elsewhere = inside(session).connection.has_other_hosts
         payload = self._payloads.get(elsewhere)
         if payload is None or not payload.examined.unchanged():
             payload = self._payloads[elsewhere] = self._pickled(elsewhere)

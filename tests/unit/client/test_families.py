@@ -174,6 +174,19 @@ def test_arguments_are_pickled_at_the_call_each_by_itself(session: Session, link
     assert tasks[0].spec.config.args == family.args[0]
 
 
+@pytest.mark.parametrize("odd", [None, [0], (1, "a"), b"x" * (PICKLED_ARGUMENT_WARN_BYTES - 200)])
+def test_a_map_pickles_what_a_loop_of_calls_pickles(session: Session, link: FakeLink, odd: Any) -> None:
+    items = [-0.0, 10**30, "\udc80", b"\0", True, 1j, odd, 7]
+    mapped, called = double.map(items, range(len(items))), [double(x, y) for y, x in enumerate(items)]
+    session.submit()
+    (submit,) = [message for message in link.sent if isinstance(message, Submit)]
+    args = [one for family in submit.families for one in family.args]
+    assert len(args) == 2 * len(items)
+    assert args[: len(items)] == args[len(items) :]
+    assert [pickle.loads(one) for one in args[len(items) :]] == [((x, y), {}) for y, x in enumerate(items)]
+    assert len(mapped) == len(called)
+
+
 def test_calls_that_are_unlike_others_are_tasks_of_their_own(session: Session, link: FakeLink) -> None:
     constant = pickled([1, 2])
     tasks = double.map([1, 2, constant, 3, 4])

@@ -43,9 +43,11 @@ class Template:
     source : Source or None
     reuse : callable or None
         Where results may come from an earlier run: makes the `Reuse` of each member.
+    stride : int
+        How many numbers a member has: one for its task and one for each output.
     """
 
-    __slots__ = ("config", "function", "name", "options", "outputs", "resources", "reuse", "source", "user")
+    __slots__ = ("config", "function", "name", "options", "outputs", "resources", "reuse", "source", "stride", "user")
 
     def __init__(
         self,
@@ -61,6 +63,7 @@ class Template:
     ) -> None:
         self.config = config
         self.outputs = outputs
+        self.stride = len(outputs) + 1
         self.resources = resources
         self.name = name
         self.user = user
@@ -134,7 +137,7 @@ class Family:
         self.session_id = session_id
         self.first = first
         self.template = template
-        self.stride = len(template.outputs) + 1
+        self.stride = template.stride
         self.args = args
         self.made = made
         self.origin = origin
@@ -178,12 +181,6 @@ class Family:
     def state_of(self, place: int) -> TaskState | None:
         """The state of a member that was not taken out."""
         return _STATES[self._states[place]] if self.submitted else None
-
-    def append(self, args: bytes) -> int:
-        """Add one more call; returns its place. Only before the family is submitted."""
-        self.args.append(args)
-        self.kept.append(0)
-        return len(self.args) - 1
 
     def keep(self, place: int) -> None:
         """Keep the outputs of a member. Only before the family is submitted."""
