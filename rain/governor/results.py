@@ -1,6 +1,8 @@
-"""Results of attempts that this governor gave up."""
+"""Results of attempts: those that this governor gave up, those in messages."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import msgspec
 
@@ -23,7 +25,17 @@ def failure(result: TaskResult, message: str) -> TaskResult:
     return msgspec.structs.replace(result, info=info, outputs=[], error=TaskError("rain", text))
 
 
+def results_in(messages: list[Any]) -> list[TaskResult]:
+    """All results in messages to a server, in their order."""
+    ended = [message for message in messages if isinstance(message, Finished)]
+    return [
+        result
+        for message in ended
+        for result in (*message.results, *(one for family in message.families for one in results(family)))
+    ]
+
+
 def only_good(message: Finished) -> TaskResult | None:
     """The only result in a message, if it is one that may become a failure."""
-    found = [*message.results, *(result for family in message.families for result in results(family))]
+    found = results_in([message])
     return found[0] if found and found[0].error is None else None

@@ -50,7 +50,7 @@ from rain.governor.finding import find_server, own_address_towards
 from rain.governor.inheritance.index_format import About
 from rain.governor.inheritance.taking import Inheritance, cluster_of, left_over, take_over
 from rain.governor.pools.zygotes.process import ZygoteProcess
-from rain.governor.results import failed, only_good
+from rain.governor.results import failed, only_good, results_in
 from rain.governor.store import Held, Store
 from rain.governor.surroundings.host_load import HostLoad
 from rain.governor.surroundings.leaving import Departures, End
@@ -200,12 +200,12 @@ class Governor:
         self._sender: Sender | None = None
         self._gone: asyncio.Future[str] = self._loop.create_future()
         self._handlers: dict[type, Callable[[Any], None]] = {
-            do.ToServer: self._to_server,
+            do.ToServer: lambda effect: self._say(effect.message),
             do.Leave: lambda effect: self._left_because(effect.reason),
             do.Fetch: self._fetch,
             do.CancelFetch: self._cancel_fetch,
             do.NoteObject: lambda effect: self._store.note(effect.known),
-            do.KeepNoted: lambda effect: self._store.keep_noted(),
+            do.KeepNoted: lambda effect: self._store.keep_noted(effect.but),
             do.PutInStore: self._put_in_store,
             do.DropFromStore: self._drop_from_store,
             do.EndSessionStore: self._end_session_store,
@@ -306,13 +306,13 @@ class Governor:
             deadlines=self.options.deadlines,
         )
         self._conversation.soon, self._sender = self._turns.soon, Sender(self._conversation, self._unsendable)
-        own, self._inheritance = self._inheritance or left_over(self._store), None
+        own, first, self._inheritance = self._inheritance or left_over(self._store), self._inheritance, None
         register = Register(self.governor_id, self._host_id, self.resources, self._attempts.extra_kinds, hello.python)
         register.host, register.store, register.before = platform.node(), own.store, own.before
         register.returns_s = self.options.deadlines.governor_return_s if self.options.returns else 0.0
         self._sender.send(register)
         log.info("registers with %d objects", len(own.objects))
-        if own.before:
+        if first is None or own.before:
             self._step(ev.Inherited(own.objects))
         self._conversation.flush()  # before it is told that this governor is ready
         self._loop.run_in_executor(None, installed_versions).add_done_callback(self._tell_libraries)
@@ -430,8 +430,9 @@ class Governor:
             self._step(ev.ServerSaid(message))
 
     def _on_gone(self, reason: str) -> None:
-        self._conversation = self._sender = None
-        self._step(ev.ServerGone())
+        sender, self._conversation, self._sender = self._sender, None, None
+        unheard = [] if sender is None else results_in(sender.unheard(GovernorToServer))
+        self._step(ev.ServerGone(sender is None or sender.conversation.ended == "unreachable", unheard))
         self._viewing.server_gone()
         if not self._gone.done():
             self._gone.set_result(reason)
@@ -447,9 +448,6 @@ class Governor:
         """End the governor; its guardian starts another."""
         if not self._broken.done():
             self._broken.set_exception(error)
-
-    def _to_server(self, effect: do.ToServer) -> None:
-        self._say(effect.message)
 
     def _say(self, message: GovernorToServer) -> None:
         if self._sender is not None:

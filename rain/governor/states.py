@@ -108,7 +108,8 @@ FATES = StateTable(
         (Fate.STAY, Fate.GIVE_BACK): "the server takes it back while it is queued in an executor",
         (Fate.GIVE_BACK, Fate.STAY): "it was given back, had started already, or is to be ended now",
         (Fate.STAY, Fate.STOP): "cancelled while it was in an executor or ran as a builtin, or its governor leaves",
-        (Fate.STAY, Fate.FORGET): "the server assigned a newer attempt meanwhile",
+        (Fate.STAY, Fate.FORGET): "the server assigned a newer attempt meanwhile, or is gone, and it had not begun",
+        (Fate.STOP, Fate.FORGET): "the server is gone",
     },
 )
 

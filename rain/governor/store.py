@@ -28,7 +28,7 @@ import logging
 import os
 import stat
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from rain.common.errors import RainException
 from rain.common.ids import ID
@@ -541,11 +541,11 @@ class Store:
             with self._lock:
                 notes.flush()
 
-    def keep_noted(self) -> None:
-        """Forget all objects but those that were noted."""
+    def keep_noted(self, but: Collection[ID] = ()) -> None:
+        """Forget all objects but those that were noted, and these."""
         with self._lock:
-            noted = {} if self._notes is None else self._notes.noted
-            self.drop([id for id in self._index.ids() if id not in noted])
+            noted, others = {} if self._notes is None else self._notes.noted, set(but)
+            self.drop([id for id in self._index.ids() if id not in noted and id not in others])
 
     def rename(self, name: str) -> tuple[list[str], list[tuple[Known, LocalFile]]]:
         """Give the store another name: its governor registers again. Gives those that it had, and what was noted."""

@@ -380,7 +380,6 @@ class Conversation:
 
     def _end(self, how: str) -> None:
         self.ended = how
-        self._outbox.clear()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -400,6 +399,12 @@ class Conversation:
         """A packet like those of `packets`, as if the peer had sent these messages in their place."""
         channel = self._channel
         return encode((channel.received + 1 - len(messages), channel.acked, messages))
+
+    def unheard(self, outgoing: Any) -> list[Any]:
+        """The messages, of a union of types, that the peer may not have had; oldest first."""
+        packets = msgspec.msgpack.Decoder(tuple[int, int, list[outgoing]])
+        kept = [message for packet in self._channel.unacknowledged() for message in packets.decode(packet)[2]]
+        return [*kept, *msgspec.msgpack.decode(encode(self._outbox), type=list[outgoing])]
 
     def detach(self) -> None:
         """Send nothing any more: in a child of this process, where there are no connections."""

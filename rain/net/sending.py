@@ -52,6 +52,10 @@ class Sender:
         """Whether so much waits for the peer that no more should be made for it."""
         return bool(self._waiting) or self.conversation.backlog_bytes > BACKLOG_BYTES_MAX
 
+    def unheard(self, outgoing: Any) -> list[Any]:
+        """As `Conversation.unheard`, and what waits here."""
+        return [*self.conversation.unheard(outgoing), *self._waiting]
+
     def send(self, message: Any) -> None:
         """Send `message`, after all that was sent before."""
         if self._waiting:

@@ -426,7 +426,9 @@ def _check_governor(graph: Graph, governor: Governor) -> None:
         assert state is not OBJ_REMOVED or not obj.needed, (governor, obj)
         assert replica is not ANNOUNCED or state is OBJ_FINISHED, (governor, obj)
     assert governor.arriving == (governor in graph.arriving), governor
-    assert not governor.arriving or not (governor.assigned or governor.hosting), (governor, "has work before it may")
+    assert not governor.arriving or not governor.hosting, (governor, "has work before it may")
+    for task in governor.assigned if governor.arriving else ():
+        assert task.state is RUNNING, (governor, task, "is there before it may, and does not come from before")
     if governor.leaving is None:
         assert governor.state is _REGISTERED or governor.state is _RETURNING, governor
     else:

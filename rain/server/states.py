@@ -82,6 +82,7 @@ PLACEMENTS = StateTable(
         (None, _P.UNPLACED): "submitted",
         (_P.UNPLACED, _P.QUEUED): "its last input is finished, or its attempt ended and it is ready again",
         (_P.UNPLACED, _P.DELAYED): "ready again after several fetches of an input failed; its output may be back",
+        (_P.UNPLACED, _P.DEMAND): "it has gone on running on a governor that was given up, and is back",
         (_P.UNPLACED, _P.FOLLOWER): "the policy gives it to the governor where its inputs are made",
         (_P.DELAYED, _P.QUEUED): "it has waited long enough",
         (_P.DELAYED, _P.UNPLACED): "an input was lost, or it settled; or what it was to make again is back",

@@ -125,30 +125,46 @@ def test_of_one_started_by_hand(daemons: tuple[Shell, str, Session], work: Path)
     assert executions(work) == {f"made{each}": 1 + (each == number) for each in range(4)}
 
 
+@remote(auto_encode="pickle")
+def brief(ctx: Any, folder: str) -> Any:
+    import os
+    import time
+
+    open(f"{folder}/brief.{os.getpid()}.{time.monotonic_ns()}", "w").close()
+    while not os.path.exists(f"{folder}/stopped"):
+        time.sleep(0.01)
+    open(f"{folder}/ended", "w").close()
+    return bytes([2]) * (1 << 20)
+
+
 def test_of_one_that_was_not_heard_for_too_long(shell: Shell, work: Path) -> None:  # noqa: F811
-    """The server has given it up; it lives, and comes back with what it holds. What it ran runs again."""
+    """The server has given it up; it lives, and comes back with what it holds, what has ended, and what it runs."""
     hurried = ("--deadlines", "0.2")
     process, address = shell.server(*hurried)
     token = shell.file(process.pid).credentials.token("client")
     with Client(address, token=token) as client, client.new_session("away") as session:
-        governor = shell.daemon("governor", address, "--cpus", "2", *hurried)
+        governor = shell.daemon("governor", address, "--cpus", "3", *hurried)
         first = made(str(work), 1)
         second = made(str(work), 2, first.output)
         finished(session, first, second)
-        long = patient(str(work))
-        user = made(str(work), 3, second.output, long.output)
+        long, once, ends = patient(str(work)), patient(str(work), rerun="never"), brief(str(work))
+        user = made(str(work), 3, second.output, long.output, once.output, ends.output)
         user.output.keep()
         session.submit()
-        until(lambda: executions(work)["patient"] == 1)
+        until(lambda: executions(work) == {"made1": 1, "made2": 1, "patient": 2, "brief": 1})
+        until(lambda: {task.state for task in (long, once, ends)} == {TaskState.RUNNING})
         [before] = client.get_server_info()["governors"]
         governor.send_signal(signal.SIGSTOP)
         until(lambda: not client.get_server_info()["governors"], "it is given up")
+        assert once.state is TaskState.READY, "it may run there still"
+        (work / "stopped").touch()
+        until(lambda: (work / "ended").exists(), "one has ended while nobody heard it")
         governor.send_signal(signal.SIGCONT)
+        until(lambda: {long.state, once.state} == {TaskState.RUNNING}, "they go on")
         (work / "go").touch()
-        assert user.output.fetch().load() == bytes([7]) * LARGE
+        assert user.output.fetch().load() == bytes([10]) * LARGE
         assert [task.output.fetch().load() for task in (first, second)] == [bytes([1]) * LARGE, bytes([3]) * LARGE]
         [after] = client.get_server_info()["governors"]
         assert after["governor_id"] == before["governor_id"]
-        ran = executions(work)
-        assert (ran["made1"], ran["made2"]) == (1, 1)
-        assert ran["patient"] >= 2
+        assert executions(work) == {"made1": 1, "made2": 1, "made3": 1, "patient": 2, "brief": 1}
+        assert [len(task.attempts) for task in (long, once, ends)] == [1, 1, 1]

@@ -8,6 +8,8 @@ from math import inf
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from rain.common.ids import ID
 from rain.common.limits import GOVERNOR_RETURN_S, PREVIEWED_TASKS_MAX
 from rain.common.location import Inline, LocalFile, Replicas
@@ -18,6 +20,7 @@ from rain.common.task_configs import COMPANION
 from rain.governor.core import GovernorCore
 from rain.governor.core import effects as do
 from rain.governor.core import events as ev
+from rain.governor.results import results_in
 from rain.governor.states import Stage
 from tests.sim import plan
 from tests.sim.armed import ARMED
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 TICK_S = LOOK_S = 0.1
 PING_S = 2.5
 REMOVED_LATELY_MAX = 5
+_SAID = msgspec.msgpack.Decoder(tuple[int, int, list[m.GovernorToServer]])
 QUIET = (ev.Tick, ev.TurnEnded)
 """Events that mostly lead to nothing."""
 
@@ -88,6 +92,8 @@ class SimGovernor:
         self.random: Random = world.random
         self.previews = Random(f"{world.seed} {host}")  # dice of their own
         self.columns = Random(f"{world.seed} {host} columns")
+        self.given_up = Random(f"{world.seed} {host} given up")
+        self.stays: set[ID] = set()  # what stayed in the store when the server was lost, though it was not noted
         self.past_tasks = Random(f"{world.seed} {host} past").choice([0, PREVIEWED_TASKS_MAX + 1])
         self.alive = True
         self.store: dict[ID, tuple[bytes, LocalFile | None]] = {}
@@ -190,9 +196,12 @@ class SimGovernor:
         if self.alive:
             assert self.side is not None
             self.side.close()  # nothing that was on its way on the old connection is read any more
-            self.step(ev.ServerGone())
+            kept = [message for packet in self.side.channel.unacknowledged() for message in _SAID.decode(packet)[2]]
+            unheard = results_in([*kept, *self.outbox])
             self.outbox.clear()
-            assert self.store.keys() <= self.index.keys(), "what was not noted survived the end of the conversation"
+            self.stays = set()
+            self.step(ev.ServerGone(self.given_up.random() < 0.3, unheard))
+            assert self.store.keys() <= self.index.keys() | self.stays, "what was not noted survived"
             self.world.stores += 1
             self.world.came_again += bool(self.store)
             self.names = [f"store-{self.world.stores}", *self.names]
@@ -287,7 +296,8 @@ class SimGovernor:
             self._remove(id)
 
     def _keep_noted(self, effect: do.KeepNoted) -> None:
-        for id in self.store.keys() - self.index.keys():
+        self.stays.update(effect.but)
+        for id in self.store.keys() - self.index.keys() - self.stays:
             self._forget(id)
 
     def _end_session(self, effect: do.EndSessionStore) -> None:

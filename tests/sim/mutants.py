@@ -46,8 +46,8 @@ MUTANTS = [
     _server(
         "a governor with the objects of a session does not know of its end",
         "lifecycle.succession",
-        "        open_session_on(state, session, governor)\n",
-        "",
+        "        open_session_on(state, session, governor)\n        obj = ",
+        "        obj = ",
     ),
     _server(
         "those that wait for what is there again wait on",
@@ -63,8 +63,32 @@ MUTANTS = [
     ),
     _governor(
         "all stays in the store when the conversation is over",
-        "sessions",
-        "    state.out.append(KeepNoted())\n",
+        "given_up.forgetting",
+        "    state.out.append(KeepNoted([id for session in followed.values() for id in session.objects]))\n",
+        "",
+    ),
+    _governor(
+        "what is said while there is no server is taken for told",
+        "reporting.outbox",
+        "    if state.away:\n        return\n",
+        "",
+    ),
+    _governor(
+        "what the server does not know to be there stays",
+        "given_up.returning",
+        "        _let_go(state, noted | unheard)\n",
+        "        pass\n",
+    ),
+    _server(
+        "what a governor that was given up runs is not told to end",
+        "lifecycle.succession",
+        "            governor.cancels.append((id, attempt))\n",
+        "            pass\n",
+    ),
+    _server(
+        "what may run once is given to others while its governor may come back",
+        "lifecycle.recovery",
+        "                absence.held[task] = text\n",
         "",
     ),
     Mutant(
@@ -81,9 +105,9 @@ MUTANTS = [
     ),
     _governor(
         "what was taken over is given to tasks unread",
-        "objects",
-        "        obj.presence = Presence.KNOWN\n        obj.unread = True\n",
-        "        obj.presence = Presence.PRESENT\n",
+        "given_up.returning",
+        "            obj.presence = Presence.KNOWN\n            obj.unread = True\n",
+        "            obj.presence = Presence.PRESENT\n",
     ),
     _governor(
         "the server does not learn that what was taken over is damaged",
@@ -225,7 +249,12 @@ MUTANTS = [
         "        state.not_copied[obj.id] = event.reason\n    inputs_gone(state, obj, event.reason)\n",
         "        state.not_copied[obj.id] = event.reason\n",
     ),
-    _governor("what is in use is dropped", "objects", "        elif obj.uses:\n            obj.drop = True\n", ""),
+    _governor(
+        "what is in use is dropped",
+        "objects",
+        "        elif obj.uses:\n            obj.drop, obj.ours = True, False\n",
+        "",
+    ),
     _governor(
         "an executor stays in a preview for ever",
         "previews",

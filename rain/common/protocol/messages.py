@@ -784,6 +784,7 @@ class KeptObject(Part):
     id: ID
     size: int
     checksum: int | None
+    follows: bool = False  # the result that it is an output of is told next: what becomes of it is judged then
 
 
 class Register(Message):
@@ -801,11 +802,12 @@ class Register(Message):
 
 
 class TookOver(Message):
-    """What a governor has of those in whose place it was started. What the server does not want it answers with
-    `DropObjects` or `EndSession`."""
+    """What a governor has of those in whose place it was started, or of its own from before it was given up. What the
+    server does not want it answers with `DropObjects`, `CancelTasks` or `EndSession`."""
 
     objects: list[KeptObject]
     more: bool = False  # whether further ones follow
+    attempts: list[tuple[ID, int]] = []  # that run on, or have ended and are told next; in the first of the messages
 
 
 class Libraries(Message):

@@ -47,6 +47,7 @@ from rain.governor.core.events import (
     TurnEnded,
 )
 from rain.governor.core.families.leaving import ranges_of
+from rain.governor.core.given_up import forgetting, returning
 from rain.governor.core.records import State
 from rain.governor.core.reporting.outbox import flush
 from rain.governor.resources import Resources
@@ -89,7 +90,7 @@ class GovernorCore:
         self._state = State(governor_id, Resources(resources), frozenset(executors))
         self._handlers: dict[type, _Handler] = {
             ServerSaid: self._server_said,
-            Inherited: objects.inherited,
+            Inherited: returning.inherited,
             ServerGone: _server_gone,
             ServerBehind: _server_behind,
             LeaveAsked: departure.leave_asked,
@@ -195,7 +196,7 @@ class GovernorCore:
 
 
 def _server_gone(state: State, event: ServerGone, now: float) -> None:
-    sessions.server_gone(state, event, now)
+    forgetting.server_gone(state, event, now)
     departure.server_gone(state)
     state.server_behind = False
 

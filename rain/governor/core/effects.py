@@ -114,7 +114,10 @@ class EndSessionStore(Effect):
 
 
 class KeepNoted(Effect):
-    """Delete all objects that were not noted: the conversation is over, and with the others the governor registers."""
+    """Delete all objects that were not noted, but these: the conversation is over, and with the others the governor
+    registers."""
+
+    but: list[ID]
 
 
 class NoteObject(Effect):

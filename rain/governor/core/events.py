@@ -69,8 +69,15 @@ class Inherited(Event):
 
 
 class ServerGone(Event):
-    """The conversation is over: kill everything, forget everything. The shell then registers anew, with what the store
-    has noted."""
+    """The conversation is over. What runs goes on, all else is forgotten. The shell then registers anew, with what the
+    store has noted.
+
+    `elsewhere`: what may run more than once may run elsewhere by now, and is ended, too. `unheard` are results that the
+    server may not have had.
+    """
+
+    elsewhere: bool = True
+    unheard: list[TaskResult] = []
 
 
 class ServerBehind(Event):

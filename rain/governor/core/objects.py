@@ -11,11 +11,11 @@ from heapq import heappop, heappush
 
 from rain.common.ids import ID
 from rain.common.limits import GOVERNOR_TRANSFERS_MAX, TRANSFERS_TOLD_MAX
-from rain.common.location import Inline, Replicas
-from rain.common.protocol.messages import CopyObjects, DropObjects, KeptObject, ObjectData, TaskResult, TookOver
+from rain.common.location import Inline
+from rain.common.protocol.messages import CopyObjects, DropObjects, ObjectData, TaskResult
 from rain.common.spec import ObjectInfo, ObjectSpec, Transfer
-from rain.governor.core.effects import CancelFetch, DropFromStore, Fetch, Known, NoteObject, PutInStore, ToServer
-from rain.governor.core.events import FetchDone, Inherited, ObjectMoved
+from rain.governor.core.effects import CancelFetch, DropFromStore, Fetch, Known, NoteObject, PutInStore
+from rain.governor.core.events import FetchDone, ObjectMoved
 from rain.governor.core.families.ranges import Range
 from rain.governor.core.records import Fetching, Object, Session, State, Task, open_session
 from rain.governor.core.reporting.outbox import flush
@@ -23,27 +23,6 @@ from rain.governor.states import IN_STORE, FetchState, Phase, Presence
 
 COPY_RANK = [float("-inf")]
 """More urgent than any task's."""
-
-
-TOLD_COUNT_MAX = 10_000
-"""Objects in one `TookOver`."""
-
-
-def inherited(state: State, event: Inherited, now: float) -> None:
-    """`Inherited`: they are here, and are read when a task needs them, as if they were fetched; the server is told."""
-    told: list[KeptObject] = []
-    for heirloom in event.objects:
-        spec, info = heirloom.known.spec, heirloom.known.info
-        session = open_session(state, spec.id.session_id)
-        obj = session.objects[spec.id] = Object(spec.id, session)
-        obj.known = heirloom.known
-        obj.source = ObjectData(spec, info, Replicas([], heirloom.checksum))
-        obj.presence = Presence.KNOWN
-        obj.unread = True
-        told.append(KeptObject(spec.id, heirloom.size, heirloom.checksum))
-    for start in range(0, len(told) or 1, TOLD_COUNT_MAX):
-        end = start + TOLD_COUNT_MAX
-        state.out.append(ToServer(TookOver(told[start:end], end < len(told))))
 
 
 def find(state: State, id: ID) -> Object | None:
@@ -69,8 +48,7 @@ def learn(state: State, session: Session, data: ObjectData) -> None:
         obj = session.objects[id] = Object(id, session)
     if obj.drop:
         # It was to go once its users are done; now it is wanted again. To the server that is a drop and a new copy.
-        obj.drop = False
-        state.dropped[id] = None
+        _stays(state, obj)
         flush(state)
         if not isinstance(data.location, Inline) and obj.presence is Presence.PRESENT:
             state.fetched[id] = None
@@ -90,6 +68,14 @@ def learn(state: State, session: Session, data: ObjectData) -> None:
         obj.presence = Presence.KNOWN
         if obj.waiters:
             want(state, obj, min(task.rank for task in obj.waiters))
+
+
+def _stays(state: State, obj: Object) -> None:
+    """An object that was to go when it is not used is wanted again."""
+    obj.drop = False
+    if not obj.ours:
+        state.dropped[obj.id] = None
+    obj.ours = False
 
 
 def copy_objects(state: State, message: CopyObjects, now: float) -> None:
@@ -116,8 +102,7 @@ def produced(state: State, session: Session, spec: ObjectSpec, info: ObjectInfo)
     if obj is None:
         obj = session.objects[spec.id] = Object(spec.id, session)
     elif obj.drop:
-        obj.drop = False
-        state.dropped[spec.id] = None
+        _stays(state, obj)
     if state.dropped or state.lost:
         _comes_again(state, spec.id)
     obj.known = Known(spec, info)
@@ -266,7 +251,8 @@ def remove(state: State, obj: Object) -> None:
     obj.session.objects.pop(obj.id, None)
     state.fetched.pop(obj.id, None)
     state.moved.pop(obj.id, None)
-    state.dropped[obj.id] = None
+    if not obj.ours:
+        state.dropped[obj.id] = None
 
 
 def drop_objects(state: State, message: DropObjects, now: float) -> None:
@@ -276,7 +262,7 @@ def drop_objects(state: State, message: DropObjects, now: float) -> None:
         if obj is None:
             state.dropped[id] = None
         elif obj.uses:
-            obj.drop = True
+            obj.drop, obj.ours = True, False
         else:
             remove(state, obj)
 

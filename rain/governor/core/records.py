@@ -117,11 +117,15 @@ class Object:
         The server asked to drop it; that is done when `uses` is 0.
     copy : bool
         It is to be fetched for the server, whether or not a task here needs it.
+    ours : bool
+        The server does not know that it is here: it goes with the tasks that use it, without a word.
     unread : bool
         The store has it from a governor that died, and nobody has compared its bytes yet: to be fetched from there.
     """
 
-    __slots__ = ("copy", "drop", "id", "known", "presence", "rank", "session", "source", "unread", "uses", "waiters")
+    __slots__ = (
+        "copy", "drop", "id", "known", "ours", "presence", "rank", "session", "source", "unread", "uses", "waiters"
+    )  # fmt: skip
 
     def __init__(self, id: ID, session: Session) -> None:
         self.id = id
@@ -132,9 +136,7 @@ class Object:
         self.waiters: dict[Task | Range, None] | None = None
         self.rank: list[float] | None = None
         self.uses = 0
-        self.drop = False
-        self.copy = False
-        self.unread = False
+        self.drop = self.copy = self.ours = self.unread = False
 
 
 @states(state=FETCHES)
@@ -480,6 +482,8 @@ class State:
         Groups that (may) have ready tasks.
     held : dict of Task to (TaskResult, float)
         How tasks of `Phase.HELD` ended, and until when that waits.
+    away : bool
+        Whether the governor has tasks of an earlier conversation and has not registered again: nothing is told.
     server_behind : bool
         Whether so much waits for the server that nothing is started.
     idle : dict of int to Executor
@@ -500,6 +504,7 @@ class State:
 
     __slots__ = (
         "arrivals",
+        "away",
         "builtin_numbers",
         "builtins",
         "departure",
@@ -554,7 +559,7 @@ class State:
         self.idle: dict[int, Executor] = {}
         self.held: dict[Task, tuple[TaskResult, float]] = {}
         self.hungry: dict[Group, None] = {}
-        self.server_behind = False
+        self.away = self.server_behind = False
         self.fetching: dict[ID, Fetching] = {}
         self.wanted: list[tuple[list[float], int, Object]] = []
         self.modules: dict[tuple[int, str], list[int]] = {}

@@ -3,15 +3,7 @@
 from __future__ import annotations
 
 from rain.common.protocol.messages import EndSession, OpenSession
-from rain.governor.core.effects import (
-    CancelBuiltin,
-    CancelFetch,
-    DropFromStore,
-    EndSessionStore,
-    KeepNoted,
-    KillExecutor,
-)
-from rain.governor.core.events import ServerGone
+from rain.governor.core.effects import CancelBuiltin, CancelFetch, EndSessionStore, KillExecutor
 from rain.governor.core.families.leaving import ranges_of
 from rain.governor.core.records import Session, State, open_session
 from rain.governor.core.tasks import settle_back
@@ -27,7 +19,7 @@ def end_session(state: State, message: EndSession, now: float) -> None:
     """`EndSession`: kill what runs; the answer comes when nothing is left."""
     session = open_session(state, message.session_id)
     if not session.ending:
-        _kill_all(state, session)
+        kill_all(state, session)
     close_if_done(state, session.id)
 
 
@@ -46,26 +38,8 @@ def close_if_done(state: State, session_id: int) -> None:
     state.session_ends.append(session_id)
 
 
-def server_gone(state: State, event: ServerGone, now: float) -> None:
-    """`ServerGone`: what still dies keeps its resources until it is dead; all else is forgotten. What was noted of
-    objects that are wanted stays in the store, as this governor will be there again."""
-    gone = state.store_drops
-    for session in state.sessions.values():
-        if session.ending:
-            state.out.append(EndSessionStore(session.id))
-            continue
-        gone += [obj.id for obj in session.objects.values() if obj.drop or obj.presence is Presence.REFUSED]
-        _kill_all(state, session)
-    if gone:
-        state.out.append(DropFromStore(gone))
-    state.out.append(KeepNoted())
-    state.sessions = {}
-    state.modules = {}
-    state.wanted = []
-    state.clear_batches()
-
-
-def _kill_all(state: State, session: Session) -> None:
+def kill_all(state: State, session: Session) -> None:
+    """End all that runs of a session, and forget what it has."""
     session.state = SessionState.ENDING
     for executor in session.executors.values():
         executor.queue.clear()

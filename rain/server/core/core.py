@@ -329,8 +329,8 @@ class ServerCore:
     # -- turns ----------------------------------------------------------------------------------
 
     def _tick(self, event: ev.Tick) -> None:
-        recovery.wake_delayed(self.state)
         succession.forget_old(self.state)
+        recovery.wake_delayed(self.state)
         sessions.end_unclaimed(self.state)
         stalled.look(self.state)
         # Reservations and infeasible tasks are judged by time.

@@ -39,6 +39,8 @@ from rain.server.states import (
 )
 
 LINEAGE_BYTES_MAX = 4096
+LOOK_S = 1.0
+"""When what may run once is looked at again, if its governor should have come back by now."""
 RECORD_BYTES = 2048
 """About what the records of a task and its output take beside the spec's variable parts."""
 
@@ -62,6 +64,8 @@ def wake(state: State, obj: Object) -> None:
 
 def make_ready(state: State, task: Task, delay: float = 0.0) -> None:
     """All inputs of an unassigned task are finished: queue it, now or `delay` seconds later."""
+    if state.absences and task.runs_once and (absence := state.held_by(task)) is not None:
+        delay = max(delay, absence.heard_until - state.now, LOOK_S)
     if task.state is not READY:
         state.set_task(task, READY)
     if delay:

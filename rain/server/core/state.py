@@ -276,6 +276,10 @@ class State:
             return None
         return next((absence for absence in self.absences.values() if absence.until > self.now), None)
 
+    def held_by(self, task: Task) -> Absence | None:
+        """The governor, given up, that may come back with the only attempt that a task may have."""
+        return next((absence for absence in self.absences.values() if task in absence.held), None)
+
     def expect(self, client_id: str, governors: int) -> None:
         """A client expects so many governors; while fewer are there, tasks that fit nowhere wait."""
         self.expecting[client_id] = governors

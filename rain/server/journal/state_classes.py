@@ -133,6 +133,9 @@ ALIKE: dict[type, type[Any]] = {WatchedDict: dict}
 
 
 ADDED: dict[tuple[type, str], Callable[[], Any]] = {
+    (Absence, "attempts"): dict,
+    (Absence, "heard_until"): float,
+    (Absence, "held"): dict,
     (Client, "held_families"): list,
     (Client, "returns"): bool,
     (Cut, "floor"): lambda: NUMBERS_MAX,

@@ -34,6 +34,8 @@ def flush(state: State) -> None:
     if state.store_drops:
         out.append(DropFromStore(state.store_drops))
         state.store_drops = []
+    if state.away:
+        return
     if state.started or state.started_members:
         # What ended or came back in the same turn is not worth a word.
         running = [

@@ -30,6 +30,17 @@ def note(task: Task, error: TaskError, host: str) -> None:
     ended.append(Attempt(info.attempts, info.governor, host, error.kind, reason, start, duration, error.end))
 
 
+def unsay(task: Task) -> bool:
+    """Forget that the present attempt of a task crashed with its governor: it goes on. Whether that was noted."""
+    ended = task.session.earlier.get(task.id[1])
+    if not ended or (ended[-1].number, ended[-1].kind) != (task.attempt, "crash"):
+        return False
+    del ended[-1]
+    if not ended:
+        del task.session.earlier[task.id[1]]
+    return True
+
+
 def of(task: Task) -> list[Attempt]:
     """What was kept of a task's attempts."""
     return list(task.session.earlier.get(task.id[1], ()))

@@ -93,6 +93,10 @@ def revive(state: State, tasks: list[Task]) -> None:
     """Run failed and cancelled tasks again, as if they had never run, among them tasks that need each other's
     outputs."""
     held = {task for task in tasks if task.state is FAILED}
+    for absence in state.absences.values():
+        for task in tasks:  # what may still run of them somewhere is none of theirs any more
+            absence.attempts.pop(task, None)
+            absence.held.pop(task, None)
     for task in tasks:
         number = task.id[1]
         task.session.crashes.pop(number, None)
@@ -218,13 +222,16 @@ def governor_lost(state: State, governor: Governor, reason: str, absence: Absenc
     """A governor is lost: its tasks run again, and so are its objects. The caller notifies sessions.
 
     If the governor had said that it leaves, no task is charged with a crash. Objects that may be back soon, as
-    `absence` says, are not made again at once.
+    `absence` says, are not made again at once; and tasks that may run once are not taken for lost before the governor
+    cannot come back with them any more.
     """
     graph = state.graph
     charged = governor.leaving is None
     graph.take_members(governor)
     tasks = list(governor.assigned)
     running = [task.state is RUNNING for task in tasks]
+    if absence is not None:
+        absence.attempts = {task: task.attempt for task in tasks if task.nodes == 1}
     for task in tasks:
         graph.unassign(task)
     gone = []
@@ -244,7 +251,11 @@ def governor_lost(state: State, governor: Governor, reason: str, absence: Absenc
                 f"Governor {governor.id} was lost ({reason}) while task {task.title} was there, and the task may not "
                 'run a second time (rerun="never")'
             )
-            fail(state, task, TaskError("lost", text))
+            if absence is not None and charged and task.nodes == 1:
+                absence.held[task] = text
+                back(state, task, governor)
+            else:
+                fail(state, task, TaskError("lost", text))
         elif not was_running:
             back(state, task, governor)
         else:

@@ -113,6 +113,13 @@ def explain_task(state: State, task: Task) -> str:
             f"waits up to {absence.until - state.now:.0f} s for the one that is started in its place and may have it "
             f"(GOVERNOR_RETURN_S).{tries}"
         )
+    absence = state.held_by(task)
+    if absence is not None:
+        return (
+            f"Task {task.title} was on governor {absence.governor_id} when that was not heard any more, may run there "
+            'still, and may not run a second time (rerun="never"). It is waited for up to '
+            f"{max(absence.heard_until - state.now, 0.0):.0f} s (STORE_KEPT_S) that the governor comes back.{tries}"
+        )
     if task.placement is DELAYED:
         return f"Task {task.title} waits a moment, because an input of it could not be fetched.{tries}"
     return f"Task {task.title} is ready: all its inputs are there. {_room(state, task)}{tries}"

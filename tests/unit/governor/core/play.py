@@ -154,8 +154,14 @@ class Play:
         self.world.end_session()
 
     def server_gone(self) -> None:
-        if self.chance.random() < 0.3:
+        chance = self.chance
+        if chance.random() < 0.3:
             self.world.server_gone()
+            meanwhile = (self.results, self.answer, self.seen, self.crash, self.killed_one_exits, self.builtin_ends,
+                         self.fetch_ends, self.object_moves_or_is_lost, self.time_goes_by, self.turn)  # fmt: skip
+            for _ in range(chance.choice([0, 0, 3, 10])):
+                chance.choice(meanwhile)()
+            self.world.registers(chance.choice([0, 0, 1, 5]))
 
     # -- executors
 

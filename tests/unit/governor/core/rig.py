@@ -170,8 +170,8 @@ def describe(effect: fx.AnyEffect) -> list[str]:
             return []  # of almost all that is fetched or made; `test_inherited` looks for it
         case fx.DropFromStore(dropped):
             return [f"delete {ids(dropped)}"]
-        case fx.KeepNoted():
-            return ["keep what was noted"]
+        case fx.KeepNoted(but):
+            return [f"keep what was noted{f' and {ids(but)}' if but else ''}"]
         case fx.EndSessionStore(session_id):
             return [f"delete session {session_id}"]
         case fx.StartExecutor():
@@ -227,8 +227,9 @@ def describe_message(message: Any) -> list[str]:
             return [f"moved {ids(id for id, _ in objects)}"]
         case m.ObjectsLost(objects):
             return [f"lost {ids(objects)}"]
-        case m.TookOver(objects, more):
-            return [f"took over {ids(one.id for one in objects)}{', and more' * more}"]
+        case m.TookOver(objects, more, attempts):
+            runs = ", runs " + " ".join(f"{id}#{number}" for id, number in attempts) if attempts else ""
+            return [f"took over {ids(one.id for one in objects)}{', and more' * more}{runs}"]
         case m.Dropped(objects):
             return [f"dropped {ids(objects)}"]
         case m.OutputRead(request, outputs):

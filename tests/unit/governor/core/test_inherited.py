@@ -8,7 +8,7 @@ from rain.common.protocol import messages as m
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskError
 from rain.governor.core import effects as fx
 from rain.governor.core import events as ev
-from rain.governor.core import objects
+from rain.governor.core.given_up import returning
 from tests.unit.governor.core.rig import Rig, blob
 
 FILE = LocalFile("/store/1", 1, 8, 0, 5)
@@ -24,7 +24,7 @@ def test_the_server_is_told_of_it_also_if_there_is_nothing(monkeypatch):
     rig = Rig()
     assert inherits(rig, 5, 6) == ["> took over 1/5 1/6"]
     assert rig.said(m.TookOver)[0].objects[0] == m.KeptObject(ID(1, 5), 8, 5)
-    monkeypatch.setattr(objects, "TOLD_COUNT_MAX", 2)
+    monkeypatch.setattr(returning, "TOLD_COUNT_MAX", 2)
     assert inherits(Rig(), 5, 6, 7) == ["> took over 1/5 1/6, and more", "> took over 1/7"]
 
 

@@ -13,7 +13,16 @@ from rain.common.limits import GOVERNOR_TRANSFERS_MAX
 from rain.common.location import Inline
 from rain.common.protocol import messages as m
 from rain.common.protocol.families import assignments, results
-from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskInfo, TaskOptions, TaskSpec, TaskSpecInput
+from rain.common.spec import (
+    ObjectInfo,
+    ObjectSpec,
+    TaskError,
+    TaskInfo,
+    TaskOptions,
+    TaskSpec,
+    TaskSpecInput,
+    runs_once,
+)
 from rain.governor.core import GovernorCore
 from rain.governor.core import effects as fx
 from rain.governor.core import events as ev
@@ -75,6 +84,8 @@ class World:
         self.executed: Counter[Attempt] = Counter()
         self.owed: list[m.ObjectData] = []  # what it has for tasks here, as it was not held here
         self.told_in_columns = 0
+        self.away = False  # there is no server
+        self.before: dict[Attempt, m.TaskAssignment] = {}  # what went on when there was none any more
 
     # -- stepping -------------------------------------------------------------------------------
 
@@ -194,7 +205,7 @@ class World:
             self.store.discard(id)
 
     def _do_KeepNoted(self, effect: fx.KeepNoted) -> None:
-        self.store.clear()  # and nothing was noted
+        self.store &= set(effect.but)  # and nothing was noted
 
     def _do_EndSessionStore(self, effect: fx.EndSessionStore) -> None:
         self.store = {id for id in self.store if id.session_id != effect.session_id}
@@ -211,6 +222,7 @@ class World:
         return used | {a.spec.function for a in self._in_executors() if a.spec.function is not None}
 
     def _do_ToServer(self, effect: fx.ToServer) -> None:
+        assert not self.away, f"{effect.message} is told to no server"
         getattr(self, f"_told_{type(effect.message).__name__}")(effect.message)
 
     # -- what the server is told -----------------------------------------------------------------
@@ -272,6 +284,10 @@ class World:
                 assert id in self.store
                 if not self.dropping[id]:  # else the order to drop it is on its way
                     self.held.add(id)
+
+    def _told_TookOver(self, message: m.TookOver) -> None:
+        assert not message.objects
+        assert set(message.attempts) == set(self.open) == set(self.before)
 
     def _told_Moved(self, message: m.Moved) -> None:
         for id, _ in message.objects:
@@ -410,9 +426,20 @@ class World:
         self.ended |= self.ending
         self.orphans.update(self.builtins)
         self.step(ev.ServerGone())
+        self.before = {}
         for executor in self.executors.values():
-            assert executor.killed
-        assert not self.store
+            if not executor.killed:
+                head = next(iter(executor.queue.values())).assignment
+                assert runs_once(head.spec), "what may run elsewhere by now goes on"
+                self.before[head.spec.id, head.attempt] = head
+        assert self.store <= self.in_use()
+        self.open, self.away = {}, True
+
+    def registers(self, ends: int) -> None:
+        """The governor has a server again, which ends so many of the attempts that went on."""
+        self.away, self.open = False, dict(self.before)
+        self.step(ev.Inherited([]))
+        self.cancel(list(self.open)[:ends])
 
     def _forget_session(self, id: int) -> None:
         for attempt in [a for a in self.open if a[0].session_id == id]:
