@@ -178,8 +178,7 @@ def prune(
         raise Misuse("say what is to go: --bytes SIZE, --unused-days DAYS, or --all")
     kept = opened.kept()
     gone = {one.key for one in kept if everything or (days is not None and one.used < time.time() - days * _DAY_S)}
-    for key in gone:
-        opened.remove(key)
+    opened.remove(*gone)
     removed = len(gone)
     if bytes_max and not everything:
         removed += opened.evict(parse_bytes(bytes_max), 0.0)[0]

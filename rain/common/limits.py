@@ -506,6 +506,18 @@ CACHE_FRESH_S = 600.0
 """What was used within this time is not removed to make room: it may be in use."""
 CACHE_INLINE_BYTES_MAX = INLINE_BYTES_MAX
 """Outputs up to this size lie in the entry itself; larger ones are files of their own."""
+CACHE_PACK_BYTES_MAX = 4 * MIB
+"""Small results lie together in packs up to this size, or a twentieth of what the folder may hold."""
+CACHE_PACK_RESULTS_MIN = 16
+"""So many results that come at once are written as a pack; fewer as a file each, until the session is closed."""
+CACHE_PACK_RESULTS_MAX = 2000
+"""So many at most wait for each other, so that little is lost if the process is killed."""
+CACHE_PACK_HOLD_S = 0.5
+"""... and for so long at most, while others come."""
+CACHE_PACKS_SMALL_MAX = 16
+"""So many packs that are less than half full are put together."""
+CACHE_PACK_USED_S = 60.0
+"""How often at most a process notes that it uses a pack."""
 CACHE_FLUSH_S = 60.0
 """How long the close of a session waits for results of finished tasks to be stored; what is left is told."""
 CACHE_PARTS_KEPT_S = 86_400.0

@@ -594,6 +594,29 @@ def test_a_script_that_is_killed_leaves_what_was_stored(
     assert len(Folder(folder).kept()) == 200
 
 
+def test_small_results_lie_together(again: Again, folder: str) -> None:
+    """In bursts, one by one, and beside large ones; each is found again."""
+    add = rain.task(lambda a, b: a + b)
+
+    def run() -> tuple[list[Any], int]:
+        session = again()
+        tasks = add.map(range(300), range(300))
+        values = session.run(tasks)
+        values += [add(n, 1000).result() for n in range(5)]
+        large = add("x" * 100_000, "y")
+        values.append(large.result())
+        return values, sum(task.reused for task in [*tasks, large])
+
+    first, none = run()
+    second, reused = run()
+    assert (none, reused) == (0, 301)
+    assert first == second
+    assert len(Folder(folder).kept()) == 306
+    again()
+    files = [path for path in Path(folder).rglob("*") if path.is_file() and path.parent.name != "functions"]
+    assert len(files) <= 3 + 2 + 5, files  # the mark, packs, the large result, and those that came one by one
+
+
 def test_a_stale_rerun_uses_what_reused_tasks_made(again: Again, monkeypatch: Any) -> None:
     import __main__
 

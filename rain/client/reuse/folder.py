@@ -2,16 +2,21 @@
 
 Theory of operation
 -------------------
-Each result is an *entry*, a file with what there is to know of it and its small outputs; each large output is a file
-beside it. All files are written under another name and renamed, large outputs before their entry: so whoever finds an
-entry finds a whole one, and a process that is killed leaves at most a file in ``parts``. No file is ever written twice,
-and nothing is locked. What a power cut or a full disk damaged is found by its checksum, and removed.
+Each result is an *entry* with what there is to know of it and its small outputs: a file, or a part of a pack of many;
+each large output is a file beside it. All files are written under another name and renamed, large outputs before their
+entry: so whoever finds an entry finds a whole one, and a process that is killed leaves at most a file in ``parts``. No
+file is ever written twice, and nothing is locked. What a power cut or a full disk damaged is found by its checksum, and
+removed.
 
     format               which format this is; written first, so that a folder of something else is never touched
     results/ab/KEY       entries; the time of their last use is their time of change
     results/ab/KEY.N.CHECKSUM    large outputs
+    packs/NAME           small entries (`rain.client.core.reuse.packing`); used when one of them was
     functions/DIGEST     what is remembered of a function, to say what has changed (`History`)
     parts/               files that are being written
+
+A folder of format 1 has no packs, and else the same: it is used as it is, and becomes one of format 2 with its first
+pack, so that a Rain that would not count packs refuses it.
 """
 
 from __future__ import annotations
@@ -19,6 +24,7 @@ from __future__ import annotations
 import os
 import secrets
 import stat
+import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -28,14 +34,21 @@ import msgspec
 import xxhash
 
 from rain.client.core.reuse.entries import Damaged, Entry, Kept, OtherFormat, Output, decode, encode, to_evict
-from rain.client.core.reuse.keys import FORMAT, digest
+from rain.client.core.reuse.keys import digest
+from rain.client.core.reuse.packing import Small
 from rain.client.core.reuse.reasons import History
+from rain.client.reuse.packs import Packs, pack_bytes, remove_file
 from rain.common.errors import RainException
 from rain.common.limits import CACHE_BYTES_MAX, CACHE_FRESH_S, CACHE_PARTS_KEPT_S, CHUNK_BYTES
+from rain.objects.file_systems import may_be_remote
 from rain.objects.files import StaleFile
-from rain.objects.readers import FileReader
+from rain.objects.memory import map_fd
+from rain.objects.readers import BytesReader, FileReader, ObjectReader
 
 _MARK = "rain results, format "
+FORMAT = 2
+"""Of the folder; keys and entries have their own."""
+_WITHOUT_PACKS = 1
 _READ_BYTES = 1 << 18
 
 
@@ -66,6 +79,8 @@ class Folder:
         self.path = os.path.realpath(os.path.expanduser(path))
         self.bytes_max = bytes_max
         self._shards: set[str] = set()
+        self._format = FORMAT
+        self._packs = Packs(os.path.join(self.path, "packs"), self._write_pack)
         try:
             self._open(make)
         except OSError as error:
@@ -111,11 +126,18 @@ class Folder:
             if make:
                 self._write(mark, [f"{_MARK}{FORMAT}\n".encode()])
             return
-        if text != f"{_MARK}{FORMAT}":
+        if text == f"{_MARK}{_WITHOUT_PACKS}":
+            self._format = _WITHOUT_PACKS
+        elif text != f"{_MARK}{FORMAT}":
             raise RainException(
                 f"the folder of results {self.path} is of another format ({text[:60]!r}), and this Rain writes "
                 f"{FORMAT}: name another folder, or remove this one"
             )
+
+    @property
+    def pack_bytes(self) -> int:
+        """How large a pack becomes."""
+        return pack_bytes(self.bytes_max)
 
     # -- files ----------------------------------------------------------------------------------
 
@@ -140,8 +162,14 @@ class Folder:
                 os.close(fd)
             os.rename(part, path)
         except BaseException:
-            _remove(part)
+            remove_file(part)
             raise
+
+    def _write_pack(self, path: str, pieces: Iterable[Any]) -> None:
+        if self._format != FORMAT:
+            self._write(os.path.join(self.path, "format"), [f"{_MARK}{FORMAT}\n".encode()])
+            self._format = FORMAT
+        self._write(path, pieces)
 
     def _entry(self, key: str) -> str:
         return f"{self.path}/results/{key[:2]}/{key}"
@@ -163,13 +191,14 @@ class Folder:
         use : bool
             Whether it is used now: that is noted.
         """
-        path = self._entry(key)
         try:
-            data = _read(path)
-        except FileNotFoundError:
-            return None
+            data = self._packs.read(key, use)
+            if data is None:
+                data = self._read_file(key, use)
         except OSError as error:
             return f"its result cannot be read: {error.strerror}"
+        if data is None:
+            return None
         try:
             entry = decode(data)
         except Damaged:
@@ -180,22 +209,36 @@ class Folder:
         if entry.key != key:
             self.remove(key)
             return "its result was damaged, and was removed"
+        return entry
+
+    def _read_file(self, key: str, use: bool) -> bytes | None:
+        path = self._entry(key)
+        try:
+            data = _read(path)
+        except FileNotFoundError:
+            return None
         if use:
             try:
                 os.utime(path)
             except OSError:  # only read here, or removed meanwhile
                 pass
-        return entry
+        return data
 
-    def map_output(self, key: str, number: int, output: Output) -> FileReader | str:
-        """The bytes of a large output, mapped; a text that says why they are not there."""
+    def map_output(self, key: str, number: int, output: Output) -> ObjectReader | str:
+        """The bytes of a large output, mapped; a text that says why they are not there.
+
+        Where another host may remove the file, a copy of it is mapped: reading a page of a file that is gone would kill
+        this process.
+        """
         try:
-            reader = FileReader(self.data_file(key, number, output))
+            reader = _mapped(self.data_file(key, number, output))
             if reader.size == output.size and xxhash.xxh3_128_hexdigest(reader.buffer()) == output.checksum:
                 return reader
-        except (OSError, StaleFile):
+        except (FileNotFoundError, StaleFile):
             self.remove(key)
             return "a part of its result is gone, and the rest was removed"
+        except OSError as error:  # the disk on which it is copied is full
+            return f"its result cannot be read: {error.strerror}"
         except RainException as error:  # no more files can be mapped
             return f"its result cannot be read: {error}"
         self.remove(key)
@@ -217,10 +260,25 @@ class Folder:
             self._write(self.data_file(entry.key, number, entry.outputs[number]), pieces)
         self._write(self._entry(entry.key), [encode(entry)])
 
-    def remove(self, key: str) -> None:
-        """Remove a result, the entry first."""
+    def write_small(self, entries: list[Entry]) -> None:
+        """Store results that have no large outputs, as one pack.
+
+        Raises
+        ------
+        OSError
+        """
+        now = time.time()
+        self._packs.write(Small(entry.key, encode(entry), now) for entry in entries)
+
+    def remove(self, *keys: str) -> None:
+        """Remove results, each entry before its large outputs."""
+        self._packs.discard(set(keys))
+        for key in keys:
+            self._remove_files(key)
+
+    def _remove_files(self, key: str) -> None:
         path = self._entry(key)
-        _remove(path)
+        remove_file(path)
         folder, name = os.path.split(path)
         try:
             names = os.listdir(folder)
@@ -228,7 +286,31 @@ class Folder:
             return
         for other in names:
             if other.startswith(f"{name}."):
-                _remove(os.path.join(folder, other))
+                remove_file(os.path.join(folder, other))
+
+    def tidy(self, keys: Iterable[str]) -> None:
+        """Put entries without large outputs, which were written one by one, and small packs, into larger packs.
+
+        Parameters
+        ----------
+        keys : iterable of str
+            Of the entries.
+
+        Raises
+        ------
+        OSError
+            In which case all that was there is there.
+        """
+        loose = []
+        for key in keys:
+            path = self._entry(key)
+            try:
+                loose.append(Small(key, _read(path), os.stat(path).st_mtime))
+            except FileNotFoundError:
+                continue
+        self._packs.tidy(loose, self.pack_bytes)
+        for small in loose:
+            remove_file(self._entry(small.key))
 
     # -- what is remembered of functions --------------------------------------------------------
 
@@ -261,7 +343,16 @@ class Folder:
     # -- all of it ------------------------------------------------------------------------------
 
     def kept(self) -> list[Kept]:
-        """All results, with their sizes and last uses."""
+        """All results, with their sizes and last uses; those of a pack were all used when one of them was."""
+        found = {one.key: one for one in self._files_kept()}
+        for pack, rows in self._packs.kept():
+            for row in rows:
+                other = found.get(row.key, Kept(row.key, 0, 0.0))
+                found[row.key] = Kept(row.key, row.length + other.size, max(pack.used, other.used))
+        return list(found.values())
+
+    def _files_kept(self) -> list[Kept]:
+        """The results that are files of their own."""
         sizes: dict[str, int] = {}
         used: dict[str, float] = {}
         for shard in _files(os.path.join(self.path, "results")):
@@ -282,18 +373,23 @@ class Folder:
         """Remove what was used longest ago, until the rest has at most `bytes_max` (the folder's own limit if not
         given), and files that were begun long ago; how many results went, and how many bytes are left."""
         now = time.time()
-        kept = self.kept()
+        found = self._packs.kept()
+        packs = {pack.key: rows for pack, rows in found}
+        kept = [*self._files_kept(), *(pack for pack, _ in found)]
         gone = to_evict(kept, self.bytes_max if bytes_max is None else bytes_max, now, fresh_s)
+        self._packs.remove(name for name in gone if name in packs)
         for key in gone:
-            self.remove(key)
+            if key not in packs:
+                self._remove_files(key)
         for part in _files(os.path.join(self.path, "parts")):
             try:
                 if part.stat(follow_symlinks=False).st_mtime < now - CACHE_PARTS_KEPT_S:
-                    _remove(part.path)
+                    remove_file(part.path)
             except OSError:
                 continue
         removed = set(gone)
-        return len(gone), sum(one.size for one in kept if one.key not in removed)
+        results = sum(len(packs[name]) if name in packs else 1 for name in gone)
+        return results, sum(one.size for one in kept if one.key not in removed)
 
 
 def _read(path: str) -> bytes:
@@ -310,16 +406,24 @@ def _read(path: str) -> bytes:
         os.close(fd)
 
 
+def _mapped(path: str) -> ObjectReader:
+    reader = FileReader(path)
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if not may_be_remote(fd) or not reader.size:
+            return reader
+    finally:
+        os.close(fd)
+    with tempfile.TemporaryFile() as copy:
+        for piece in reader.pieces():
+            copy.write(piece)
+        copy.flush()
+        return BytesReader(map_fd(copy.fileno(), reader.size))
+
+
 def _files(path: str) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(path) as found:
             return sorted(found, key=lambda entry: entry.name)
     except OSError:
         return []
-
-
-def _remove(path: str) -> None:
-    try:
-        os.unlink(path)
-    except OSError:
-        pass

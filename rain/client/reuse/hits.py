@@ -13,18 +13,18 @@ from rain.common.formatting import duration_text
 from rain.common.limits import INLINE_BYTES_MAX
 from rain.common.location import Inline
 from rain.common.spec import ObjectInfo, TaskInfo
-from rain.objects.readers import FileReader, ObjectReader
+from rain.objects.readers import ObjectReader
 
 if TYPE_CHECKING:
     from rain.client.core.session_mirror import SessionMirror
 
 
 class StoredValue(Value):
-    """A large result in its file, which is mapped: it stays readable if the file is removed to make room."""
+    """A large result, which is mapped: it stays readable if its file is removed to make room."""
 
     __slots__ = ("_reader",)
 
-    def __init__(self, reader: FileReader) -> None:
+    def __init__(self, reader: ObjectReader) -> None:
         super().__init__(None, reader.size)
         self._reader = reader
 

@@ -1,7 +1,9 @@
 """Results of finished tasks are stored, by a thread of its own, as they come.
 
-The thread holds handles of the tasks that it waits for, so that their results stay until they are stored. What cannot
-be stored is noted, and told when the session is closed; it is never an error of the run.
+The thread holds handles of the tasks that it waits for, so that their results stay until they are stored. Small results
+that come in quick succession are written together, as a pack; those that come one by one are files, until there are
+some of them or the session is closed. What cannot be stored is noted, and told when the session is closed; it is never
+an error of the run.
 """
 
 from __future__ import annotations
@@ -25,7 +27,14 @@ from rain.client.operations.operation import Operation, block, resolve
 from rain.client.report.call_text import call_text
 from rain.client.reuse.folder import Folder
 from rain.common.errors import RainException
-from rain.common.limits import CACHE_FAILURES_MAX, CACHE_FLUSH_S, CACHE_INLINE_BYTES_MAX
+from rain.common.limits import (
+    CACHE_FAILURES_MAX,
+    CACHE_FLUSH_S,
+    CACHE_INLINE_BYTES_MAX,
+    CACHE_PACK_HOLD_S,
+    CACHE_PACK_RESULTS_MAX,
+    CACHE_PACK_RESULTS_MIN,
+)
 from rain.common.location import Inline
 from rain.common.states import TaskState
 from rain.objects.readers import BytesReader, ObjectReader
@@ -62,6 +71,10 @@ class Storer:
         self._closed = False
         self._expected: dict[TaskRecord, tuple[str, Any]] = {}  # with the key, and handles that keep the result
         self._due: dict[TaskRecord, None] = {}
+        self._together: dict[TaskRecord, Entry] = {}  # small results that are written next
+        self._together_bytes = 0
+        self._together_since = 0.0
+        self._files: list[str] = []  # keys of small results that were written one by one
         self._flushes: list[Future[None]] = []
         self._notes: dict[str, tuple[Code, list[Noted]]] = {}
         self._noted = 0
@@ -104,7 +117,7 @@ class Storer:
         with self._condition:
             self._closed = True
             self._condition.notify_all()
-            unfinished = [(_name(record), "there was no time left") for record in self._due]
+            unfinished = [(_name(record), "there was no time left") for record in [*self._due, *self._together]]
         return self._not_stored + unfinished
 
     # -- the thread -----------------------------------------------------------------------------
@@ -129,9 +142,16 @@ class Storer:
         self._look()
         record = next(iter(self._due), None)
         if record is not None:
-            self._store(record)
+            self._prepare(record)
+            if len(self._together) >= CACHE_PACK_RESULTS_MAX or self._together_bytes >= self._folder.pack_bytes:
+                self._write_together()
             return True
+        if self._hold():
+            return True
+        self._write_together()
         self._note_all()
+        if self._flushes:
+            self._tidy()
         with self._condition:
             if self._changed:
                 return True
@@ -143,6 +163,18 @@ class Storer:
             resolve(future, None)
         return not over
 
+    def _hold(self) -> bool:
+        """Whether small results wait for more that may come; waits for it."""
+        if not self._together:
+            return False
+        left = self._together_since + CACHE_PACK_HOLD_S - time.monotonic()
+        with self._condition:
+            if left <= 0 or self._flushes or self._closed or not self._session.active:
+                return False
+            if not self._changed:
+                self._condition.wait(left)
+        return True
+
     def _look(self) -> None:
         """See which tasks have finished."""
         self._changed = False
@@ -152,27 +184,20 @@ class Storer:
             if record.state is TaskState.FINISHED:
                 self._due[record] = None
 
-    def _store(self, record: TaskRecord) -> None:
+    def _prepare(self, record: TaskRecord) -> None:
+        """Store a result with large outputs, and put a small one with those that are written together."""
         key, _ = self._expected[record]
-        try:
-            reason = self._trouble or self._stored(record, key)
-            self._failures = 0
-        except (RainException, OSError) as error:
-            reason = str(error) if isinstance(error, RainException) else f"{error.strerror or error}"
-            if isinstance(error, OSError):
-                self._failures += 1
-                if self._failures >= CACHE_FAILURES_MAX:
-                    self._trouble = f"{self._folder.path} cannot be written ({reason})"
-        if reason:
-            self._not_stored.append((_name(record), reason))
-            if record.reuse is not None:
-                record.reuse.text += f"; its result was not stored: {reason}"
-        with self._condition:
-            self._due.pop(record, None)
-            self._expected.pop(record, None)
+        reason = self._trouble
+        if not reason:
+            try:
+                reason = self._prepared(record, key)
+            except (RainException, OSError) as error:
+                reason = self._failed(error)
+        if record not in self._together:
+            self._end(record, reason)
 
-    def _stored(self, record: TaskRecord, key: str) -> str:
-        """Store a result; gives why it is not to be, empty if it was."""
+    def _prepared(self, record: TaskRecord, key: str) -> str:
+        """Why a result is not to be stored; empty if it was, or will be with others."""
         reuse, mirror = record.reuse, inside(self._session).mirror
         if reuse is None or reuse.call is None:
             return "it is not known any more what it depends on"
@@ -194,13 +219,83 @@ class Storer:
             call_text(record, mirror.records)[:_ARGUMENTS_CHARS_MAX], {} if info is None else dict(info.user),
             "" if info is None else info.debug, outputs,
         )  # fmt: skip
-        self._folder.write(entry, {number: reader.pieces() for number, reader in large.items()})
-        self._notes.setdefault(reuse.code.path, (reuse.code, []))[1].append(Noted(key, reuse.call))
+        if large:
+            self._folder.write(entry, {number: reader.pieces() for number, reader in large.items()})
+            self._stored(record, entry)
+            return ""
+        if not self._together:
+            self._together_since = time.monotonic()
+        self._together[record] = entry
+        self._together_bytes += size
+        with self._condition:
+            self._due.pop(record, None)
+        return ""
+
+    def _write_together(self) -> None:
+        """Store the small results that were put together."""
+        together, reason = self._together, self._trouble
+        written: set[TaskRecord] = set()
+        try:
+            if reason:
+                pass
+            elif len(together) >= CACHE_PACK_RESULTS_MIN:
+                self._folder.write_small(list(together.values()))
+                written.update(together)
+            else:
+                for record, entry in together.items():
+                    self._folder.write(entry, {})
+                    written.add(record)
+                    self._files.append(entry.key)
+        except OSError as error:
+            reason = self._failed(error)
+        for record, entry in together.items():
+            if record in written:
+                self._stored(record, entry)
+            self._end(record, "" if record in written else reason)
+        self._together, self._together_bytes = {}, 0
+        if len(self._files) >= CACHE_PACK_RESULTS_MAX:
+            self._tidy()
+
+    def _stored(self, record: TaskRecord, entry: Entry) -> None:
+        """A result was written: what follows."""
+        self._failures = 0
+        assert record.reuse is not None
+        assert record.reuse.call is not None
+        code = record.reuse.code
+        self._notes.setdefault(code.path, (code, []))[1].append(Noted(entry.key, record.reuse.call))
         self._noted += 1
         if self._noted >= _NOTE_EVERY:
             self._note_all()
-        self._make_room(size)
-        return ""
+        self._make_room(sum(output.size for output in entry.outputs))
+
+    def _failed(self, error: Exception) -> str:
+        """Why a result was not written, as text; after some failures in a row nothing more is."""
+        if isinstance(error, RainException):
+            return str(error)
+        assert isinstance(error, OSError)
+        reason = f"{error.strerror or error}"
+        self._failures += 1
+        if self._failures >= CACHE_FAILURES_MAX:
+            self._trouble = f"{self._folder.path} cannot be written ({reason})"
+        return reason
+
+    def _end(self, record: TaskRecord, reason: str) -> None:
+        """A result was stored, or, for a reason, will not be."""
+        if reason:
+            self._not_stored.append((_name(record), reason))
+            if record.reuse is not None:
+                record.reuse.text += f"; its result was not stored: {reason}"
+        with self._condition:
+            self._due.pop(record, None)
+            self._expected.pop(record, None)
+
+    def _tidy(self) -> None:
+        """Put small results into packs, so that a folder has few files however many results it has."""
+        files, self._files = self._files, []
+        try:
+            self._folder.tidy(files if len(files) >= CACHE_PACK_RESULTS_MIN else ())
+        except OSError as error:
+            log.debug("%s was not tidied: %s", self._folder.path, error)
 
     def _output(self, record: ObjectRecord) -> tuple[Output, ObjectReader | None]:
         """An output as it is stored; what reads its bytes, if they are many."""

@@ -30,17 +30,17 @@ class BytesReader(ObjectReader):
 
     Parameters
     ----------
-    data : bytes
+    data : bytes or memoryview of bytes
     """
 
     __slots__ = ("data", "size")
     in_memory = True
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes | memoryview) -> None:
         self.data = data
         self.size = len(data)
 
-    def _read(self, offset: int, length: int | None) -> bytes:
+    def _read(self, offset: int, length: int | None) -> Buffer:
         return self.data[_slice(offset, length)]
 
     def pieces(self, offset: int = 0, length: int | None = None) -> Generator[Buffer, None, None]:

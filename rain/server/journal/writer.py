@@ -18,6 +18,7 @@ from rain.common.limits import (
     JOURNAL_RETRY_S,
     MIB,
 )
+from rain.objects.file_systems import is_memory
 from rain.server.journal.files import Folder, segment_name
 from rain.server.journal.format import (
     CHECKSUM,
@@ -41,7 +42,6 @@ _LOOK_BYTES = 1 * MIB
 """... on these it is looked each time this much was written how much is left."""
 _AHEAD_BYTES_MIN = MIB // 4
 _KEEP_SIZE = 1  # FALLOC_FL_KEEP_SIZE
-_IN_MEMORY = frozenset({0x01021994, 0x858458F6})  # tmpfs, ramfs
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
@@ -70,14 +70,6 @@ def take_room(file: int, begin: int, size: int) -> int:
         if number != errno.EINTR:
             return number
     return 0
-
-
-def is_memory(file: int) -> bool:
-    """Whether a file lies in memory, where room that is set aside is memory that is taken."""
-    status = ctypes.create_string_buffer(256)
-    if _libc.fstatfs(file, status):
-        return False
-    return int.from_bytes(status.raw[: ctypes.sizeof(ctypes.c_long)], "little") & 0xFFFF_FFFF in _IN_MEMORY
 
 
 def ahead_bytes(reserve: int) -> int:

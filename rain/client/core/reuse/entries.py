@@ -123,7 +123,8 @@ def decode(data: bytes) -> Entry:
 
 
 class Kept(NamedTuple):
-    """A result as it lies there: its key, all its bytes, and when it was used last (seconds since the epoch)."""
+    """A result, or a pack of results, as it lies there: its key or name, all its bytes, and when it was used last
+    (seconds since the epoch)."""
 
     key: str
     size: int
@@ -131,8 +132,8 @@ class Kept(NamedTuple):
 
 
 def to_evict(results: Iterable[Kept], bytes_max: int, now: float, fresh_s: float) -> list[str]:
-    """Keys of the results that go so that the others have at most `bytes_max`: those first that were used longest ago.
-    What was used within `fresh_s` stays, as it may be in use.
+    """Keys of what goes so that the rest has at most `bytes_max`: that first which was used longest ago. What was used
+    within `fresh_s` stays, as it may be in use.
 
     Examples
     --------

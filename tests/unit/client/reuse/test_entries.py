@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from rain.client.core.reuse.entries import Damaged, Entry, OtherFormat, Output, 
 from rain.client.core.reuse.keys import Call, Code, Part, digest
 from rain.client.core.reuse.reasons import CALLS_MAX, History, Noted, why
 from rain.client.reuse.folder import Folder
+from rain.objects import file_systems
 
 KEY = "ab" + "0" * 30
 
@@ -172,8 +175,31 @@ def test_a_folder_with_something_else_is_not_touched(tmp_path: Path) -> None:
 
 def test_a_folder_of_another_format_is_refused_by_name(folder: Folder) -> None:
     Path(folder.path, "format").write_text("rain results, format 9\n")
-    with pytest.raises(RainException, match=r"format 9.*this Rain writes 1"):
+    with pytest.raises(RainException, match=r"format 9.*this Rain writes 2"):
         Folder(folder.path)
+
+
+@pytest.mark.parametrize("local", [True, False])
+def test_a_file_that_another_host_may_remove_is_copied(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch, local: bool
+) -> None:
+    monkeypatch.setattr(file_systems, "_kind", lambda file: 0xEF53 if local else 0x6969)  # ext4, NFS
+    data = os.urandom(100_000)
+    folder.write(entry(KEY, large(data)), {0: [data]})
+    reader = folder.map_output(KEY, 0, large(data))
+    assert not isinstance(reader, str)
+    with open("/proc/self/maps") as maps:
+        assert (KEY in maps.read()) is local
+    assert (reader.size, bytes(reader.buffer()), reader.read(5, 3)) == (len(data), data, data[5:8])
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    again = folder.map_output(KEY, 0, large(data))
+    if not local:
+        assert again == "its result cannot be read: No space left on device"
+    assert isinstance(folder.read(KEY), Entry), "nothing was removed because this host has no room"
+
+
+def full() -> Any:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 # -- why a result was not there ------------------------------------------------------------------------
