@@ -118,13 +118,10 @@ class GovernorConnection:
 
     def next_place(self) -> int:
         """The place in its family of the member that is to be run next, which is taken; negative unless it is behind
-        the one that was taken last."""
+        the one that was taken last, and nothing has come that is to be looked at first."""
         with self._state:
             members = self._taken_of
-            if members is None:
-                return -1
-            place = members.place
-            if place >= members.stop:
+            if members is None or self.arrived or (place := members.place) >= members.stop:
                 return -1
             members.place = place + 1
             return place
@@ -287,10 +284,16 @@ class GovernorConnection:
         checksum: int,
         infos: Sequence[ObjectInfo],
         ended: float,
-    ) -> bool:
-        """As `hold_member`, of one that has one output: this is done for each short task."""
+    ) -> int:
+        """As `hold_member`, of one that has one output, and gives what `next_place` does: this is done for each short
+        task. Whether what is held should go, ``held.full`` tells."""
         with self._state:
-            return self.held.add_short(family, place, start_time, duration, value, checksum, infos, ended)
+            self.held.add_short(family, place, start_time, duration, value, checksum, infos, ended)
+            members = self._taken_of
+            if members is None or self.arrived or (place := members.place) >= members.stop:
+                return -1
+            members.place = place + 1
+            return place
 
     def flush(self) -> None:
         """Send what is held."""

@@ -29,11 +29,13 @@ class HeldResults:
         What is held; whether it is empty any thread may ask.
     since : float
         When the first of them ended, by `time.perf_counter`.
+    full : bool
+        Whether `add_short` has met a bound since the last `take`.
     hold_s : float
         For how long members of families are held; longer the longer there are any. Others are for `RESULT_HOLD_S`.
     """
 
-    __slots__ = ("_bytes", "_family", "_ledger", "_next", "_rows", "_run", "hold_s", "items", "since")
+    __slots__ = ("_bytes", "_family", "_ledger", "_next", "_rows", "_run", "full", "hold_s", "items", "since")
 
     def __init__(self, ledger: Ledger | None) -> None:
         self._ledger = ledger
@@ -44,6 +46,7 @@ class HeldResults:
         self._next = -1
         self._rows: list[tuple[Any, ...]] = []
         self._bytes = 0
+        self.full = False
         self.since = 0.0
         self.hold_s = RESULT_HOLD_S
 
@@ -95,18 +98,19 @@ class HeldResults:
         checksum: int,
         infos: Sequence[ObjectInfo],
         ended: float,
-    ) -> bool:
+    ) -> None:
         """As `add_member`, of one that has one output, and for a family always the same `infos`: this is done for each
-        short task."""
+        short task. `full` tells whether what is held should go now."""
         if place != self._next or family is not self._family:
             self._begin(family, place, infos, ended)
         self._next = place + 1
         self._rows.append((start_time, duration, value, checksum))
         self._bytes = bytes = self._bytes + len(value)
         ledger = self._ledger
-        if ledger is not None and not ledger.write_short(family.number + place, start_time, duration, value, checksum):
-            return True
-        return bytes > BATCH_BYTES_TARGET
+        if bytes > BATCH_BYTES_TARGET or (
+            ledger is not None and not ledger.write_short(family.number + place, start_time, duration, value, checksum)
+        ):
+            self.full = True
 
     def _begin(self, family: ExecutorFamily, place: int, infos: Sequence[ObjectInfo], ended: float) -> _Neighbours:
         if not self.items:
@@ -124,7 +128,7 @@ class HeldResults:
 
     def take(self) -> list[Results]:
         """All that is held, as messages; they are to be sent, and then `sent` is to be called."""
-        held, self.items, self._bytes = self.items, [], 0
+        held, self.items, self._bytes, self.full = self.items, [], 0, False
         self._run, self._next = None, -1
         return _messages(held)
 

@@ -193,23 +193,15 @@ class Executor:
         for all; until there are no more, or what waits has to be looked at."""
         connection, responder, python, stdio = self._connection, self._responder, self._python, self._stdio
         held, words, slot, family, place = connection.held, self._words, self._slot, member.family, member.place
-        enter, run, is_quiet, mapped, clock = (
-            self._directory.enter,
-            python.run_alike,
-            stdio.is_quiet,
-            memory.own_bytes,
-            time.perf_counter,
-        )
-        hold, follows, infos, governor_id = (
-            connection.hold_short,
-            connection.next_place,
-            alike.infos,
-            self._setup.governor_id,
-        )
+        enter, run, is_quiet, clock = self._directory.enter, python.run_alike, stdio.is_quiet, time.perf_counter
+        hold, infos, governor_id, mapped = connection.hold_short, alike.infos, self._setup.governor_id, memory.own_bytes
+        first, args = family.number, family.args
         expected = self._seconds.get(family.spec.function, RESULT_HOLD_S)
         python.let_go()
+        # One clock is read: a member begins when the one before it has ended, which its estimate is to hold anyway.
+        begin = clock()
+        epoch = time.time() - begin
         while place >= 0:
-            begin = clock()
             if held.items and begin - held.since + expected >= held.hold_s:
                 connection.flush()
                 held.held_longer()
@@ -217,29 +209,32 @@ class Executor:
                 if mapped() > _UNMAP_AT_ONCE_BYTES:
                     connection.flush()
                 python.let_go()
-            attempt = MemberAttempt(family, place, governor_id)
-            words[slot] = number = family.number + place
+            attempt = MemberAttempt(family, place, governor_id, epoch + begin)
+            words[slot] = number = first + place
             try:
                 enter()
                 responder.number = number
                 try:
-                    result = run(alike, attempt)
+                    result = run(alike, attempt, number, args[place])
                 finally:
                     responder.number = 0
             except BaseException as error:
                 result = self._outside(attempt.task, error)
-            end = clock()
-            expected = end - begin
             if self._forked:
                 os._exit(0)
             if type(result) is bytes and is_quiet():
-                begun, took = attempt.start_time or 0.0, attempt.duration or 0.0  # which it has: it ended plainly
-                if hold(family, place, begun, took, result, checksum(result), infos, end):
+                end, took = attempt.ended, attempt.duration or 0.0  # which it has: it ended plainly
+                place = hold(family, place, epoch + begin, took, result, checksum(result), infos, end)
+                if held.full:
                     connection.flush()
+                    end = clock()
             else:
+                end = clock()
                 told = attempt.plain([result], [checksum(result)], infos) if isinstance(result, bytes) else result
                 self._hold(attempt.task, told, *stdio.take(), end)
-            place = -1 if connection.arrived else follows()
+                place = connection.next_place()
+            expected = end - begin
+            begin = end
         self._seconds[family.spec.function] = expected
 
     def _hold(

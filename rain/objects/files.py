@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import xxhash
@@ -185,6 +186,5 @@ def checksum_fd(fd: int, size: int) -> int:
     return digest.intdigest()
 
 
-def checksum(data: Buffer) -> int:
-    """xxh3-64 of `data`."""
-    return xxhash.xxh3_64_intdigest(data)
+checksum: Callable[[Buffer], int] = xxhash.xxh3_64_intdigest
+"""xxh3-64 of bytes."""

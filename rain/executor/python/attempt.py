@@ -67,6 +67,8 @@ class Attempt:
     Attributes
     ----------
     start_time, duration : float or None
+    ended : float
+        When its function had returned, by `time.perf_counter`.
     debug : str
     user : dict
     told : TaskInfo or None
@@ -76,6 +78,7 @@ class Attempt:
     # Of most attempts these are never set.
     start_time: float | None = None
     duration: float | None = None
+    ended = 0.0
     debug: str = ""
     user: dict[str, Any] | None = None
     told: TaskInfo | None = None
@@ -136,12 +139,14 @@ class MemberAttempt(Attempt):
     place : int
         The member's.
     governor_id : str
+    start_time : float
     """
 
-    def __init__(self, family: ExecutorFamily, place: int, governor_id: str) -> None:
+    def __init__(self, family: ExecutorFamily, place: int, governor_id: str, start_time: float) -> None:
         self.family = family
         self.place = place
         self.governor_id = governor_id
+        self.start_time = start_time
 
     @cached_property
     def task(self) -> Member:  # type: ignore[override]

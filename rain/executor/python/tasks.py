@@ -46,7 +46,7 @@ from rain.objects.lent_inputs import damaged, spoil
 from rain.objects.pickling.buffers import small_pickle
 from rain.objects.pickling.placeholders import resolving
 
-_time, _clock = time.time, time.perf_counter
+_clock, _loads = time.perf_counter, pickle.loads
 _CHAIN_MAX = 10
 """Causes of an exception that are looked at."""
 
@@ -182,8 +182,10 @@ class PythonTasks:
     def _shared(self, call: Call, function: Function, staging: Staging) -> Shared:
         return Shared(function.call, self._cache, staging, call.lent, self._teller)
 
-    def run_alike(self, alike: Alike, attempt: MemberAttempt) -> bytes | TaskResult | MemberResult:
-        """Run a member of which `alike` is known, as `run`.
+    def run_alike(
+        self, alike: Alike, attempt: MemberAttempt, number: int, pickled: bytes
+    ) -> bytes | TaskResult | MemberResult:
+        """Run a member of which `alike` is known, as `run`; `pickled` are its arguments.
 
         Returns
         -------
@@ -194,15 +196,13 @@ class PythonTasks:
         if shared.staging.used:
             shared = alike.shared = self._shared(call, alike.function, self._fresh_staging())
         staging = shared.staging
-        family, place = attempt.family, attempt.place
-        staging.number = family.number + place
+        staging.number = number
         self._running = call
         outputs: list[OutputResult] | MemberResult = []
         error = None
         try:
-            attempt.start_time = _time()
             memory.why_read_only = ""
-            value = self._called(attempt, call.config, family.args[place], alike.function.name, shared)
+            value = self._called(attempt, call.config, pickled, alike.function.name, shared)
             if alike.infos and not (staging.used or attempt.debug or attempt.told):
                 data = small_pickle(value)
                 if data is not None and len(data) <= INLINE_BYTES_MAX:
@@ -281,7 +281,12 @@ class PythonTasks:
 
     def _called(self, attempt: Attempt, config: PyConfig, pickled: bytes, name: str, shared: Shared) -> Any:
         """What the function returns to these arguments; notes with the attempt how long it took, and what it noted."""
-        args, kwargs = self._lingering = _unpickled_arguments(pickled, name)
+        try:
+            args, kwargs = self._lingering = _loads(pickled)
+        except Exception as error:
+            if not isinstance(error, RainException):
+                _note(error, f"The arguments of {name} could not be unpickled in the executor.")
+            raise
         context = Context(shared, attempt)
         function, teller, running = shared.function, self._teller, executor_task
         teller.attempt = attempt
@@ -293,7 +298,8 @@ class PythonTasks:
                 value = run_to_end(value, config.plain)
             return value
         finally:
-            attempt.duration = _clock() - begin
+            attempt.ended = ended = _clock()
+            attempt.duration = ended - begin
             running.context = teller.attempt = None
             if debug := context.debug_text():
                 attempt.debug = debug
@@ -399,16 +405,6 @@ class PythonTasks:
             return decode_function(data)
         except msgspec.MsgspecError as error:
             raise Misuse(f"the function (object {id}) cannot be read: {error}") from None
-
-
-def _unpickled_arguments(data: bytes, name: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    try:
-        args, kwargs = pickle.loads(data)
-    except Exception as error:
-        if not isinstance(error, RainException):
-            _note(error, f"The arguments of {name} could not be unpickled in the executor.")
-        raise
-    return args, kwargs
 
 
 def _explain_read_only(error: BaseException) -> None:

@@ -126,13 +126,44 @@ def test_neighbours_are_told_in_columns() -> None:
     assert not held.items
 
 
+def test_short_ones_go_when_the_ledger_has_no_room_for_one_more() -> None:
+    held, shared = HeldResults(Ledger(memoryview(bytearray(200)))), family(count=9)
+    for place in range(3):
+        held.add_short(shared, place, 1.0, 0.5, b"x" * 16, place, [INFO], 1.0)
+        assert held.full == (place == 2)
+    held.take()
+    assert not held.full
+
+
+def test_a_short_one_is_held_and_the_next_is_taken_unless_something_came(peer: Peer) -> None:
+    connection = peer.connection
+
+    def hold(member: Member) -> int:
+        return connection.hold_short(member.family, member.place, 1.0, 0.5, b"x", 1, [INFO], 1.0)
+
+    peer.say(RunTasks([], [family()]))
+    connection.receive()
+    connection.arrived = False
+    first = connection.next()
+    assert isinstance(first, Member)
+    assert (hold(first), hold(Member(first.family, 1))) == (1, 2)
+    peer.say(RunTasks([task(20)]))
+    connection.receive_now()
+    assert hold(Member(first.family, 2)) == -1
+    connection.arrived = False
+    assert [connection.next_place(), connection.next_place()] == [3, -1]
+    connection.flush()
+    assert sum(len(part.durations) // 8 for told in peer.hear() for part in told.families) == 3
+
+
 def test_short_ones_are_told_beside_each_other_while_nothing_comes_between() -> None:
     memory = bytearray(4096)
     held, shared = HeldResults(Ledger(memoryview(memory))), family(count=9)
     infos = [INFO]
 
     def short(place: int) -> None:
-        assert not held.add_short(shared, place, 1.0, 0.5, bytes([place]), place, infos, 1.0)
+        held.add_short(shared, place, 1.0, 0.5, bytes([place]), place, infos, 1.0)
+        assert not held.full
 
     short(0)
     short(1)
@@ -158,6 +189,8 @@ def test_members_follow_each_other_until_one_is_given_back(peer: Peer) -> None:
     assert connection.next().number == 4
     assert connection.next_place() < 0  # what was taken last is no member
     assert connection.next().number == 5
+    assert connection.next_place() < 0  # what has come is to be looked at
+    connection.arrived = False
     assert connection.next_place() == 1
     peer.say(Recall([8]))
     connection.receive_now()
