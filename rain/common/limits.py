@@ -12,8 +12,8 @@ MIB = 1 << 20
 GIB = 1 << 30
 
 # -- wire -----------------------------------------------------------------------------------------
-PROTOCOL_VERSION = 7
-PROTOCOL_VERSION_MIN = 7
+PROTOCOL_VERSION = 8
+PROTOCOL_VERSION_MIN = 8
 """The oldest that is still spoken with peers of earlier versions of Rain. It stays where a message only gets fields at
 its end; what such a peer would not understand raises it to `PROTOCOL_VERSION`."""
 FRAME_BYTES_MAX = 64 * MIB

@@ -30,6 +30,7 @@ from rain.common.ids import ID
 from rain.common.limits import INLINE_BYTES_MAX
 from rain.common.location import Inline, Replica
 from rain.common.protocol import messages as m
+from rain.common.protocol.families import are_removed
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskSpec, TaskSpecInput
 from rain.common.states import SETTLED, DataObjectState, TaskState
 from tests.sim import plan
@@ -105,6 +106,24 @@ def gather(piece: m.Submit, kept: set[ID], random: Random) -> None:
         piece.objects = [spec for spec in piece.objects if spec.id not in gone]
         piece.keep = [id for id in piece.keep if id not in gone]
     piece.tasks = tasks
+
+
+def in_runs(message: Any) -> Any:
+    """What is sent: objects that are let go and have numbers in a row go as runs, as from the real client those of
+    families do."""
+    if type(message) is not m.Unkeep or len(message.objects) < 2:
+        return message
+    sent = m.Unkeep(message.request, message.session_id, message.objects[:1])
+    for id in message.objects[1:]:
+        run = sent.runs[-1] if sent.runs else None
+        if run is not None and id.id == run.first.id + run.count * run.stride:
+            run.count += 1
+        elif sent.objects and run is None and id.id > sent.objects[-1].id:
+            before = sent.objects.pop()
+            sent.runs = [m.MemberRun(before, id.id - before.id, 2)]
+        else:
+            sent.runs.append(m.MemberRun(id, 2, 1))
+    return sent
 
 
 def _follows(before: TaskSpec, spec: TaskSpec, kept: set[ID]) -> bool:
@@ -334,7 +353,7 @@ class SimClient:
         for effect in effects:
             if isinstance(effect, do.Send):
                 if self.alive:
-                    self.side.send(effect.messages)
+                    self.side.send([in_runs(message) for message in effect.messages])
             elif isinstance(effect, do.WaitOver):
                 effect.waiting.waiter.wake(effect.waiting)
             else:
@@ -372,7 +391,7 @@ class SimClient:
                 if update.id.session_id in known:
                     known[update.id.session_id].hear([update])
             for told in message.families if type(message) is m.SessionUpdate else ():
-                if told.first.session_id in known:
+                if told.first.session_id in known and not are_removed(told):
                     known[told.first.session_id].hear(
                         [
                             m.TaskUpdate(ID(told.first[0], told.first[1] + place * told.stride), told.state)
@@ -711,13 +730,19 @@ class SimClient:
         obj = session.record(id)
         if obj is None or obj.state is None:
             return
-        del session.graph.kept[id]
+        several = [obj]
+        for further in range(2, 2 * (id.id % 5), 2):  # those that follow, which may be of the same family
+            other = session.record(ID(id.session_id, id.id + further))
+            if isinstance(other, ObjectRecord) and other.spec.id in session.graph.kept and other.state is not None:
+                several.append(other)
+        for one in several:
+            del session.graph.kept[one.spec.id]
         if self.random.random() < 0.3 and not session.persistent:
-            session.mirror.dropped.append(obj)  # its last handle is gone
+            session.mirror.dropped.extend(several)  # their last handles are gone
             self.step(ev.Released(session.mirror))
         else:
-            self.start(keeps.unkeep(self.core, session.mirror, [obj]))
-        assert not obj.kept
+            self.start(keeps.unkeep(self.core, session.mirror, several))
+        assert not any(one.kept for one in several)
 
     def _update(self, session: SimSession) -> None:
         task = self._some_task(session)

@@ -73,8 +73,8 @@ FAMILY_MUTANTS = [
     _server(
         "what is kept of members is let go",
         "core.lifecycle.families",
-        "        if at in family.kept:\n",
-        "        if at not in family.kept:\n",
+        "        if at in kept:\n",
+        "        if at not in kept:\n",
     ),
     _server(
         "of the members of a run that have finished the last is not told",
@@ -129,5 +129,35 @@ FAMILY_MUTANTS = [
         "records.family",
         "            task.load = self.leave(governor, 1)\n",
         "            self.leave(governor, 1)\n",
+    ),
+    _server(
+        "the neighbour of those that are let go is dropped too",
+        "core.lifecycle.families",
+        "            _drop(state, family, place, stop)\n",
+        "            _drop(state, family, place, family.run(place, family.count))\n",
+    ),
+    _server(
+        "what is let go before it finished is kept",
+        "core.lifecycle.families",
+        "        kept = () if family.unkept[place] else family.kept\n",
+        "        kept = family.kept\n",
+    ),
+    _server(
+        "of what was removed of a run the client is not told",
+        "core.lifecycle.families",
+        "    state.family_updates.append((session, removed))\n",
+        "",
+    ),
+    _server(
+        "what is let go of a run is let go of all behind it",
+        "records.family",
+        '        self.unkept[start:stop] = b"\\1" * (stop - start)\n',
+        '        self.unkept[start:] = b"\\1" * (self.count - start)\n',
+    ),
+    _server(
+        "a member with a record is passed over when a run is let go",
+        "core.lifecycle.families",
+        "            left += numbers\n",
+        "            pass\n",
     ),
 ]

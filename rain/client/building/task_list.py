@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 from rain.client.building.member import MemberHandle, member_of
@@ -122,10 +122,21 @@ class TaskList(list["Task[Any]"]):
 
 def families_of(session: Session, items: Any) -> list[Family] | None:
     """The families of which `items` are exactly the members, each once; None if `items` are anything else."""
+    found = members_of(session, items)
+    if found is None:
+        return None
+    count = sum(family.count for family in found)
+    if len(items) != count or any(len(places) != family.count for family, places in found.items()):
+        return None
+    return list(found)
+
+
+def members_of(session: Session, items: Any) -> dict[Family, Collection[int]] | None:
+    """Families and the places of their members that `items` are; None if `items` are anything else."""
     if isinstance(items, TaskList):
         whole = items._whole()
         if whole is not None:
-            return [whole[1]] if whole[0] is session else None
+            return {whole[1]: range(whole[1].count)} if whole[0] is session else None
     if not isinstance(items, list | tuple):
         return None
     found: dict[Family, set[int]] = {}
@@ -139,10 +150,7 @@ def families_of(session: Session, items: Any) -> list[Family] | None:
         if places is None:
             places = found[family] = set()
         places.add(item._place)
-    count = sum(family.count for family in found)
-    if len(items) != count or any(len(places) != family.count for family, places in found.items()):
-        return None
-    return list(found)
+    return {**found}
 
 
 def values_of(items: Sequence[Any]) -> list[Any] | None:

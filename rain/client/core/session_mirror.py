@@ -18,7 +18,7 @@ from rain.client.core.families.family import Family
 from rain.client.core.families.record_table import RecordTable
 from rain.client.core.gates import Gate
 from rain.client.core.records import ObjectRecord, Record, TaskRecord
-from rain.common.protocol.families import updates
+from rain.common.protocol.families import are_removed, updates
 from rain.common.protocol.messages import FamilyUpdate, ObjectUpdate, TaskProgress, TaskUpdate
 from rain.common.spec import ObjectInfo
 from rain.common.state_styles import ends_text
@@ -345,7 +345,11 @@ class SessionMirror:
         opened: list[Gate] = []
         with records.lock:
             taken = [place for place in family.taken if start <= place < start + update.count]
-            settled = family.fold(start, update)
+            settled = 0
+            if are_removed(update):
+                family.remove(start, update.count)
+            else:
+                settled = family.fold(start, update)
         self._settled_members(family, settled, opened)
         if self.idle_gates and settled:
             self._open_idle(opened)
@@ -354,7 +358,7 @@ class SessionMirror:
             tasks, objects = updates(update)
             width = family.stride - 1
             opened += self.fold(
-                [tasks[place - start] for place in taken],
+                [tasks[place - start] for place in taken] if tasks else [],
                 [obj for place in taken for obj in objects[(place - start) * width :][:width]] if objects else [],
             )
         return opened

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from rain.client.building.task_list import families_of, values_of
+from rain.client.building.task_list import families_of, members_of, values_of
 from rain.client.core import sessions
 from rain.client.core.core import ClientCore
 from rain.client.core.operations import keeps, locating, questions, reruns, retries, submits, waits
@@ -358,6 +358,10 @@ def keep_all(session: Session) -> Operation[None]:
 
 def unkeep(session: Session, items: Any) -> Operation[None]:
     """Keep these objects no longer."""
+    members = members_of(session, items)
+    if members:
+        yield from _drive(session, keeps.unkeep_members(*_parts(session), members))
+        return
     yield from _drive(session, keeps.unkeep(*_parts(session), _object_records(session, items)))
 
 

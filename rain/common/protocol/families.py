@@ -23,7 +23,7 @@ from rain.common.protocol.messages import (
     TaskUpdate,
 )
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskInfo, TaskSpec
-from rain.common.states import TaskState
+from rain.common.states import DataObjectState, TaskState
 
 
 def member_spec(spec: TaskSpec, place: int, args: bytes) -> TaskSpec:
@@ -183,8 +183,13 @@ def _inline(column: OutputColumn) -> list[Inline]:
     return [Inline(data, checksum) for data, checksum in zip(column.data, counts_of(column.checksums), strict=True)]
 
 
+def are_removed(family: FamilyUpdate) -> bool:
+    """Whether an update says that the outputs of members that had finished were removed."""
+    return family.state is TaskState.FINISHED and not family.outputs and family.stride > 1
+
+
 def updates(family: FamilyUpdate) -> tuple[list[TaskUpdate], list[ObjectUpdate]]:
-    """An update of each member and of each of its outputs.
+    """An update of each member and of each of its outputs, as far as it has news of them.
 
     Raises
     ------
@@ -192,7 +197,13 @@ def updates(family: FamilyUpdate) -> tuple[list[TaskUpdate], list[ObjectUpdate]]
         If the columns are shorter than there are members.
     """
     session_id, number = family.first
-    tasks, objects = [], []
+    tasks: list[TaskUpdate] = []
+    objects: list[ObjectUpdate] = []
+    if are_removed(family):
+        for first in range(number, number + family.count * family.stride, family.stride):
+            ids = [ID(session_id, first + 1 + output) for output in range(family.stride - 1)]
+            objects += [ObjectUpdate(id, DataObjectState.REMOVED) for id in ids]
+        return tasks, objects
     for place in range(family.count):
         tasks.append(TaskUpdate(ID(session_id, number), family.state, task_info(family, place)))
         for output, column in enumerate(family.outputs):

@@ -226,7 +226,8 @@ class ObjectColumn(Part):
 class FamilyUpdate(Part):
     """News of `count` consecutive members of a family, for their client: all are in this state. Of finished ones
     `start_times` and `durations` are columns of floats, and `outputs` has news of each of their outputs; `governor`
-    and `attempts` as of `TaskInfo`. Of other states nothing else is told."""
+    and `attempts` as of `TaskInfo`. Of other states nothing else is told; nor of finished ones whose outputs were
+    removed after it was told that they finished (`outputs` is empty)."""
 
     first: ID
     stride: int
@@ -237,6 +238,15 @@ class FamilyUpdate(Part):
     start_times: bytes = b""
     durations: bytes = b""
     outputs: list[ObjectColumn] = []
+
+
+class MemberRun(Part):
+    """`count` tasks, or objects, of members of a family that follow each other: `first` is the first of them, `stride`
+    the distance of their numbers."""
+
+    first: ID
+    stride: int
+    count: int
 
 
 class Family(Part):
@@ -486,11 +496,12 @@ class Keep(Message):
 
 
 class Unkeep(Message):
-    """Answered by `Done`."""
+    """Answered by `Done`. `runs`: objects of members of families, which are meant beside `objects`."""
 
     request: int
     session_id: int
     objects: list[ID]
+    runs: list[MemberRun] = []
 
 
 class Cancel(Message):

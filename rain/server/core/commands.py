@@ -5,6 +5,7 @@ from __future__ import annotations
 from rain.common.ids import ID
 from rain.common.protocol.messages import Cancel, Done, ExpectGovernors, Keep, Unkeep
 from rain.server.core.effects import ObjectsUnkept
+from rain.server.core.lifecycle import families
 from rain.server.core.lifecycle.cut import can_be_kept
 from rain.server.core.lifecycle.settle import cancel
 from rain.server.core.objects import not_needed
@@ -49,11 +50,16 @@ def keep(state: State, client: Client, session: Session, message: Keep) -> None:
 def unkeep(state: State, client: Client, session: Session, message: Unkeep) -> None:
     """Answer `Unkeep`; what is not kept is no error."""
     unkept = ObjectsUnkept(session.id, [])
-    for id in message.objects:
-        obj = state.graph.object(id) if id[0] == session.id else None
+    numbers = [id[1] for id in message.objects if id[0] == session.id]
+    for run in message.runs:
+        those, left = families.unkeep(state, session, run)
+        unkept.objects += those
+        numbers += left
+    for number in numbers:
+        obj = session.objects.get(number)
         if obj is not None and obj.kept:
             obj.kept = False
-            unkept.objects.append(id[1])
+            unkept.objects.append(number)
             if not obj.needs or obj.consumers is None:
                 not_needed(state, obj)
     if unkept.objects:

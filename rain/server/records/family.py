@@ -55,7 +55,9 @@ class TaskFamily:
     args : list of bytes
         The pickled arguments of each member; empty for members that have a record of their own, or have finished.
     kept : tuple of int
-        The places of the outputs that the client keeps.
+        The places of the outputs that the client keeps, of all members that it has not let go.
+    unkept : bytearray
+        For each member 1 if the client let its outputs go before it finished, else 0; empty if there is none.
     inputs : tuple of Object
         Constants; each member counts as a user of them until it has finished.
     order : int
@@ -93,6 +95,7 @@ class TaskFamily:
         "spec",
         "states",
         "stride",
+        "unkept",
         "waiting",
     )
 
@@ -115,6 +118,7 @@ class TaskFamily:
         self.outputs = outputs
         self.args = args
         self.kept = kept
+        self.unkept = bytearray()
         self.session = session
         self.request = request
         self.estimate = estimate
@@ -232,7 +236,7 @@ class TaskFamily:
         for at, output in enumerate(member_outputs(self.outputs, place)):
             obj = Object(output, session)
             obj.producer = task
-            obj.kept = at in self.kept
+            obj.kept = at in self.kept and not self.is_unkept(place)
             outputs.append(obj)
         task.outputs = tuple(outputs)
         if outputs:
@@ -301,6 +305,35 @@ class TaskFamily:
         column[start:stop] = data
         self.checksums[at][8 * start : 8 * stop] = checksums
         self.infos[at] = info
+
+    # -- kept no longer -------------------------------------------------------------------------
+
+    def is_unkept(self, place: int) -> bool:
+        """Whether the client let the outputs of a member go before it finished."""
+        return bool(self.unkept) and bool(self.unkept[place])
+
+    def unkept_run(self, start: int, stop: int) -> int:
+        """The end of the run of members that begins at `start` and that are all unkept, or all not; at most `stop`."""
+        part = self.unkept[start:stop]
+        return stop - len(part.lstrip(part[:1]))
+
+    def unkeep(self, start: int, stop: int) -> list[int]:
+        """Let outputs of members go that have not finished; gives the places where they were kept."""
+        if not self.kept:
+            return []
+        if not self.unkept:
+            self.unkept = bytearray(self.count)
+        found = [place for place in range(start, stop) if not self.unkept[place]]
+        self.unkept[start:stop] = b"\1" * (stop - start)
+        return found
+
+    def drop(self, start: int, stop: int) -> None:
+        """Drop what is held of members that have finished."""
+        count = stop - start
+        for at in self.kept:
+            self.data[at][start:stop] = [b""] * count
+        self.states[start:stop] = bytes((PAST,)) * count
+        self.made -= count
 
     def __repr__(self) -> str:
         return f"<TaskFamily {self.id} of {self.count}>"

@@ -94,6 +94,11 @@ class Families:
             family.made += count
         self._look_after(family)
 
+    def drop(self, family: TaskFamily, start: int, stop: int) -> None:
+        """Drop what is held of members that have finished."""
+        family.drop(start, stop)
+        self._look_after(family)
+
     def finished(self) -> Iterator[tuple[TaskFamily, int]]:
         """The finished members of which results are held, by family and place."""
         objects, tasks = self.objects.own, self.tasks.own

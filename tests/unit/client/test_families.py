@@ -335,7 +335,71 @@ def dropped(link: FakeLink, session: Session) -> list[int]:
     """Numbers of the objects that were let go."""
     gc.collect()
     session.wait_all(raise_on_failure=False)
-    return [id.id for message in link.of(Unkeep) for id in message.objects]
+    found = [id.id for message in link.of(Unkeep) for id in message.objects]
+    runs = [run for message in link.of(Unkeep) for run in message.runs]
+    return found + [run.first.id + run.stride * place for run in runs for place in range(run.count)]
+
+
+def removed(tasks: list[Task], start: int, count: int) -> FamilyUpdate:
+    """What members that had finished made was removed."""
+    session_id, number = tasks[0].id
+    return FamilyUpdate(ID(session_id, number + 2 * start), 2, count, TaskState.FINISHED)
+
+
+def test_what_is_let_go_of_many_is_told_as_runs(session: Session, link: FakeLink) -> None:
+    mapped = double.map(range(500))
+    called = [double(x) for x in range(500)]
+    session.keep(mapped)
+    session.keep(called)
+    session.submit()
+    for tasks in (mapped, called):
+        for start in range(0, 500, 50):
+            tell(link, ended(tasks, start, list(range(50))))
+    held = called[7]
+    first = mapped[0].id.id
+    del mapped, called, tasks
+    numbers = dropped(link, session)
+    assert sorted(numbers) == [n for n in range(first + 1, first + 2000, 2) if n != held.id.id + 1]
+    (message,) = link.of(Unkeep)
+    assert ([run.count for run in message.runs], message.objects) == ([500, 7, 492], [])
+    assert session.fetch(held).load() == 7
+
+
+@pytest.mark.parametrize("looked_at", [(), (1,), (0, 1, 2, 3)])
+def test_unkeep_of_many_is_one_message_and_asks_for_no_record(
+    session: Session, link: FakeLink, looked_at: tuple[int, ...]
+) -> None:
+    tasks = double.map(range(4))
+    session.keep(tasks)
+    session.submit()
+    tell(link, ended(tasks, 0, list("abcd")))
+    for place in looked_at:
+        assert tasks[place].state is TaskState.FINISHED
+        assert tasks[place].output.is_kept()
+    made = records_made(session)
+    session.unkeep(tasks)
+    assert records_made(session) == made
+    assert sorted(dropped(link, session)) == [tasks[0].id.id + 1 + 2 * place for place in range(4)]
+    assert not any(task.output.is_kept() for task in tasks)
+    tell(link, removed(tasks, 0, 4))
+    assert [task.output.state for task in tasks] == [DataObjectState.REMOVED] * 4
+    assert [task.state for task in tasks] == [TaskState.FINISHED] * 4
+
+
+def test_a_member_whose_result_was_removed_says_so_when_it_is_looked_at(session: Session, link: FakeLink) -> None:
+    tasks = double.map(range(6))
+    session.keep(tasks)
+    session.submit()
+    tell(link, ended(tasks, 0, list("abcdef")))
+    early = tasks[1].output
+    session.unkeep([tasks[place] for place in (1, 2, 3)])
+    tell(link, removed(tasks, 1, 3))
+    assert records_made(session) == 1
+    assert [task.output.state.value for task in tasks] == ["finished", *["removed"] * 3, "finished", "finished"]
+    assert early.state is DataObjectState.REMOVED
+    assert [session.fetch(tasks[place]).load() for place in (0, 4, 5)] == ["a", "e", "f"]
+    with pytest.raises(RainException, match="kept"):
+        session.fetch(tasks[2])
 
 
 def test_what_a_dropped_map_kept_is_let_go(session: Session, link: FakeLink) -> None:

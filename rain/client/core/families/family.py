@@ -114,6 +114,8 @@ class Family:
         As in `TaskRecord`, for all members.
     kept : bytearray
         For each member 1 if its outputs are kept, else 0.
+    removed : bytearray
+        For each member 1 if it finished and its outputs were removed since, else 0; empty if there is none.
     submitted : bool
     taken : dict of int to TaskRecord
         The members that have records, by place.
@@ -128,7 +130,7 @@ class Family:
 
     __slots__ = (
         "_states", "_told", "args", "first", "gates", "handles", "kept", "left", "listed", "made", "origin",
-        "session_id", "stride", "submitted", "taken", "template",
+        "removed", "session_id", "stride", "submitted", "taken", "template",
     )  # fmt: skip
 
     def __init__(
@@ -142,6 +144,7 @@ class Family:
         self.made = made
         self.origin = origin
         self.kept = bytearray(len(args))
+        self.removed = bytearray()
         self.submitted = False
         self.taken: dict[int, TaskRecord] = {}
         self.left = 0
@@ -273,6 +276,50 @@ class Family:
         """Keep the outputs of all members. Only before the family is submitted, and while no member has a record."""
         self.kept = bytearray(b"\1") * len(self.args)
 
+    def remove(self, start: int, count: int) -> None:
+        """Take note that the outputs of members that had finished were removed."""
+        if not self.removed:
+            self.removed = bytearray(len(self.args))
+        self.removed[start : start + count] = b"\1" * count
+
+    def kept_runs(self, places: list[int]) -> list[tuple[int, int]]:
+        """Those of these members, in order, whose outputs are kept: runs of consecutive places, from and to before."""
+        runs: list[tuple[int, int]] = []
+        kept = self.kept
+        start = stop = -1
+        for place in places:
+            if not kept[place]:
+                continue
+            if place != stop:
+                if stop > start:
+                    runs.append((start, stop))
+                start = place
+            stop = place + 1
+        if stop > start:
+            runs.append((start, stop))
+        return runs
+
+    def let_go_run(self, start: int, stop: int) -> None:
+        """Stop keeping the outputs of members from `start` to before `stop`."""
+        self.kept[start:stop] = bytes(stop - start)
+        place = start if self.submitted else stop
+        while place < stop:
+            update = self._told[place]
+            end = place + 1
+            if isinstance(update, FamilyUpdate):
+                at = self._at(update, place)
+                end = min(stop, place + update.count - at)
+                if self._told[place:end].count(update) < end - place:
+                    end = place + 1
+                for column in update.outputs:
+                    if end - place == update.count:
+                        column.data = []
+                    elif column.data:
+                        column.data[at : at + end - place] = [b""] * (end - place)
+            else:
+                self.let_go(place)
+            place = end
+
     def let_go(self, place: int) -> None:
         """Stop keeping the outputs of a member."""
         self.kept[place] = 0
@@ -335,6 +382,9 @@ class Family:
                 _tell_alone(record, update)
             elif update is not None:
                 self._tell(record, update, self._at(update, place))
+            if self.removed and self.removed[place]:
+                for output in outputs:
+                    output.state, output.location = DataObjectState.REMOVED, None
             if not record.settled:
                 self.left -= 1
                 self._stand_at_gates(record)

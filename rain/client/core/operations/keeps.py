@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rain.client.core.families.family import Family
@@ -14,7 +14,7 @@ from rain.client.core.session_mirror import SessionMirror
 from rain.client.core.waiting import Operation
 from rain.common.errors import RainException
 from rain.common.ids import ID
-from rain.common.protocol.messages import Keep, Unkeep, Update
+from rain.common.protocol.messages import Keep, MemberRun, Unkeep, Update
 from rain.common.states import DataObjectState
 
 if TYPE_CHECKING:
@@ -97,14 +97,39 @@ def unkeep(core: ClientCore, mirror: SessionMirror, records: Sequence[ObjectReco
         yield ask(core, Unkeep(0, mirror.session_id, ids))
 
 
+def unkeep_members(
+    core: ClientCore, mirror: SessionMirror, members: Mapping[Family, Collection[int]]
+) -> Operation[None]:
+    """Keep the outputs of these members of families no longer."""
+    ids: list[ID] = []
+    runs: list[MemberRun] = []
+    records: list[ObjectRecord] = []
+    for family, places in members.items():
+        for place in set(places) & family.taken.keys():
+            records += family.taken[place].outputs
+        let_go(family, sorted(set(places) - family.taken.keys()), ids, runs)
+    mirror.poke()
+    if ids or runs:
+        yield ask(core, Unkeep(0, mirror.session_id, ids, runs))
+    yield from unkeep(core, mirror, records)
+
+
 def release(core: ClientCore, mirror: SessionMirror) -> None:
     """Keep objects no longer whose last handle was dropped; the reply is not waited for."""
     dropped = mirror.dropped
     ids: list[ID] = []
-    while dropped:
+    runs: list[MemberRun] = []
+    members: dict[Family, list[int]] = {}
+    while dropped or members:
+        if not dropped:
+            for family, places in members.items():
+                _release_members(mirror, family, places, ids, runs)
+            members = {}
+            continue
         record = dropped.popleft()
         if not isinstance(record, ObjectRecord):
-            _release_members(mirror, *record, ids)
+            family, place = record
+            members.setdefault(family, []).extend(range(family.count) if place is None else (place,))
             continue
         stays = mirror.persistent or mirror.attached
         if stays or not record.kept or _is_held(record):
@@ -116,8 +141,8 @@ def release(core: ClientCore, mirror: SessionMirror) -> None:
             record.location = None
             ids.append(record.spec.id)
         mirror.note([record])
-    if ids and core.connected and mirror.ended is None:
-        ask_in_pieces(core, [Unkeep(0, mirror.session_id, ids)])
+    if (ids or runs) and core.connected and mirror.ended is None:
+        ask_in_pieces(core, [Unkeep(0, mirror.session_id, ids, runs)])
 
 
 def _gone(record: ObjectRecord) -> None:
@@ -136,24 +161,46 @@ def _is_held(record: ObjectRecord) -> bool:
     return task.family.listed or (task.handle is not None and task.handle() is not None)
 
 
-def _release_members(mirror: SessionMirror, family: Family, place: int | None, ids: list[ID]) -> None:
-    """The handle of a member of a family, or (None) the list of all members is gone."""
+def _release_members(
+    mirror: SessionMirror, family: Family, places: list[int], ids: list[ID], runs: list[MemberRun]
+) -> None:
+    """The handles of these members of a family, or the list of all members, are gone."""
     if mirror.persistent or mirror.attached or family.listed:
         return
-    for member in range(family.count) if place is None else (place,):
-        handle = family.handles.get(member)
-        if handle is not None:
-            if handle() is not None:
-                continue
-            del family.handles[member]
-        record = family.taken.get(member)
-        if record is not None:
-            mirror.dropped.extend(output for output in record.outputs if output.kept)
-        elif family.kept[member]:
-            family.let_go(member)
-            if family.submitted:
-                number = family.first + member * family.stride
-                ids += [ID(family.session_id, number + 1 + output) for output in range(family.stride - 1)]
+    if len(places) > 1:
+        places = sorted(set(places))
+    if family.handles or family.taken:
+        places = [place for place in places if not _is_held_or_taken(mirror, family, place)]
+    let_go(family, places, ids, runs)
+
+
+def _is_held_or_taken(mirror: SessionMirror, family: Family, place: int) -> bool:
+    """Whether there is a handle of a member, or a record, whose outputs are then let go by themselves."""
+    handle = family.handles.get(place)
+    if handle is not None:
+        if handle() is not None:
+            return True
+        del family.handles[place]
+    record = family.taken.get(place)
+    if record is None:
+        return False
+    mirror.dropped.extend(output for output in record.outputs if output.kept)
+    return True
+
+
+def let_go(family: Family, places: list[int], ids: list[ID], runs: list[MemberRun]) -> None:
+    """Stop keeping the outputs of members that have no records; adds what the server is to be told of them."""
+    width = family.stride - 1
+    for start, stop in family.kept_runs(places):
+        family.let_go_run(start, stop)
+        if not family.submitted:
+            continue
+        number = family.first + start * family.stride
+        if width == 1:
+            runs.append(MemberRun(ID(family.session_id, number + 1), family.stride, stop - start))
+            continue
+        for first in range(number + 1, number + (stop - start) * family.stride, family.stride):
+            ids += [ID(family.session_id, first + output) for output in range(width)]
 
 
 def update(core: ClientCore, mirror: SessionMirror, records: Sequence[Record]) -> Operation[None]:

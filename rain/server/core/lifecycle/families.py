@@ -9,12 +9,12 @@ from __future__ import annotations
 from rain.common.ids import ID
 from rain.common.protocol.columns import counts, floats_of
 from rain.common.protocol.families import joined, part_of, results
-from rain.common.protocol.messages import FamilyResults, FamilyUpdate, ObjectColumn, TaskResult
+from rain.common.protocol.messages import FamilyResults, FamilyUpdate, MemberRun, ObjectColumn, TaskResult
 from rain.common.states import DataObjectState
 from rain.server.core.effects import MembersFinished
 from rain.server.core.objects import not_needed
 from rain.server.core.state import State
-from rain.server.records.family import AT, DONE, FREE, PAST, Members, TaskFamily
+from rain.server.records.family import AT, DONE, FREE, OWN, PAST, Members, TaskFamily
 from rain.server.records.governor import Governor
 from rain.server.records.session import RELEASED_OBJECT, RELEASED_TASK, Session
 from rain.server.states import FINISHED, READY
@@ -87,6 +87,21 @@ def _fits(family: TaskFamily, told: FamilyResults, count: int) -> bool:
 
 def _commit(state: State, family: TaskFamily, governor: Governor, start: int, told: FamilyResults) -> None:
     """Finish members that are assigned to a governor, by the results of their first attempts."""
+    if not family.unkept:
+        _commit_run(state, family, governor, start, told, family.kept)
+        return
+    place, stop = start, start + len(told.durations) // 8
+    while place < stop:
+        end = family.unkept_run(place, stop)
+        kept = () if family.unkept[place] else family.kept
+        _commit_run(state, family, governor, place, part_of(told, place - start, end - start), kept)
+        place = end
+
+
+def _commit_run(
+    state: State, family: TaskFamily, governor: Governor, start: int, told: FamilyResults, kept: tuple[int, ...]
+) -> None:
+    """Finish members whose outputs at the places `kept` are all kept."""
     session, first, stride = family.session, told.first[1], family.stride
     count = len(told.durations) // 8
     stop = start + count
@@ -101,13 +116,13 @@ def _commit(state: State, family: TaskFamily, governor: Governor, start: int, to
         data = column.data
         its = counts(map(len, data))
         sizes.append(its)
-        if at in family.kept:
+        if at in kept:
             family.keep_data(at, start, data, column.checksums, column.info)
             made.append(ObjectColumn(DataObjectState.FINISHED, column.info, its, data, column.checksums))
         else:
             session.release_run(first + 1 + at, stride, count, RELEASED_OBJECT)
             made.append(ObjectColumn(DataObjectState.REMOVED, column.info, its))
-    family.states[start:stop] = bytes((DONE if family.kept else PAST,)) * count
+    family.states[start:stop] = bytes((DONE if kept else PAST,)) * count
     family.args[start:stop] = [b""] * count
     for obj in family.inputs:
         obj.needs -= count
@@ -117,7 +132,46 @@ def _commit(state: State, family: TaskFamily, governor: Governor, start: int, to
     state.out.append(MembersFinished(governor.id, session.id, first, stride, times, durations, sizes))
     update = FamilyUpdate(told.first, stride, count, FINISHED, governor.id, 1, times, durations, made)
     state.family_updates.append((session, update))
-    session.families.ended(family, count, bool(family.kept))
+    session.families.ended(family, count, bool(kept))
+
+
+def unkeep(state: State, session: Session, run: MemberRun) -> tuple[list[int], list[int]]:
+    """Keep the outputs of members no longer; gives the numbers of those that were kept, and those that have to be taken
+    one by one."""
+    unkept: list[int] = []
+    left: list[int] = []
+    number, stride = run.first[1], run.stride
+    if run.first[0] != session.id or number < 1 or stride < 1:
+        return unkept, left
+    end = min(number + stride * run.count, session.last_number + 1)
+    while number < end:
+        found = session.families.find(number)
+        if found is None or found[0].stride != 2 or stride != 2 or not found[2]:
+            left.append(number)
+            number += stride
+            continue
+        family, place, _ = found
+        stop = family.run(place, min(family.count, place + (end - number + 1) // 2))
+        numbers = range(number, number + 2 * (stop - place), 2)
+        code = family.states[place]
+        if code == DONE:
+            unkept += numbers
+            _drop(state, family, place, stop)
+        elif code == FREE or code >= AT:
+            unkept += [number + 2 * (one - place) for one in family.unkeep(place, stop)]
+        elif code == OWN:
+            left += numbers
+        number = numbers.stop
+    return unkept, left
+
+
+def _drop(state: State, family: TaskFamily, start: int, stop: int) -> None:
+    """Nobody needs what members made that have finished."""
+    session, count = family.session, stop - start
+    session.release_run(family.number(start) + 1, family.stride, count, RELEASED_OBJECT)
+    session.families.drop(family, start, stop)
+    removed = FamilyUpdate(family.member_id(start), family.stride, count, FINISHED)
+    state.family_updates.append((session, removed))
 
 
 def given_back(state: State, governor: Governor, attempts: list[tuple[ID, int]]) -> list[tuple[ID, int]]:

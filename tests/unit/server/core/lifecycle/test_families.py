@@ -356,6 +356,66 @@ def test_outputs_are_kept_and_let_go_one_by_one() -> None:
     assert record(rig) is None
 
 
+def runs(made: m.Family, first: int, count: int) -> list[m.MemberRun]:
+    """The outputs of members."""
+    session_id, number = members(made)[first]
+    return [m.MemberRun(ID(session_id, number + 1), 2, count)]
+
+
+def test_results_of_many_are_let_go_in_one_message() -> None:
+    rig, made = started(1000, cpus=1000.0)
+    outputs = [ID(id[0], id[1] + 1) for id in members(made)]
+    rig.says("g:1", m.Finished([], [results(made, 0, 600)]))
+    rig.turn()
+    rig.news()
+    before = len(rig.to_client)
+    assert isinstance(rig.ask(m.Unkeep, rig.session, [], runs(made, 100, 700)), m.Done)
+    rig.turn()
+    assert own(rig) == [], "of these 500 had finished and 200 had not"
+    unkept = [one for one in rig.happened if one.type == "ClientUnkeep"]
+    assert [one.id for one in unkept] == [id[1] for id in outputs[100:800]]
+    told = [one for said in rig.to_client[before:] if isinstance(said, m.SessionUpdate) for one in said.families]
+    assert told == [m.FamilyUpdate(members(made)[100], 2, 500, TaskState.FINISHED)]
+    rig.says("g:1", m.Finished([], [results(made, 600, 400)]))
+    rig.turn()
+    located = rig.ask(m.Locate, rig.session, [*outputs[:100], *outputs[800:]])
+    assert [type(one.location) for one in located.objects] == [Inline] * 300
+    assert {rig.state(id) for id in outputs[100:800]} == {"removed"}
+    assert {rig.state(id) for id in members(made)} == {"finished"}
+    assert "cannot be kept" in rig.ask(m.Keep, rig.session, [outputs[650]]).message
+    assert isinstance(rig.ask(m.Unkeep, rig.session, [], runs(made, 0, 1000)), m.Done)
+    rig.turn()
+    assert record(rig) is None
+
+
+def test_a_run_of_members_of_which_some_have_records() -> None:
+    rig, made = started(6, cpus=6.0)
+    outputs = [ID(id[0], id[1] + 1) for id in members(made)]
+    user = rig.task(outputs[2])
+    assert isinstance(rig.submit(user), m.Done)
+    rig.ask(m.Explain, members(made)[4])
+    assert own(rig) == sorted(id[1] for id in (members(made)[2], members(made)[4], user.id))
+    assert isinstance(rig.ask(m.Unkeep, rig.session, [], runs(made, 1, 4)), m.Done)
+    rig.says("g:1", m.Finished([], [results(made, 0, 6)]))
+    rig.turn()
+    states = [rig.state(id) for id in outputs]
+    assert states == ["finished", "removed", "finished", "removed", "removed", "finished"], "one is needed by a task"
+
+
+@pytest.mark.parametrize(
+    ("first", "stride", "count"), [(-5, 2, 10), (1, 0, 10), (1, -2, 10), (1, 1, 1 << 60), (10**9, 2, 5), (2, 3, 400)]
+)
+def test_a_run_that_means_nothing_harms_nothing(first: int, stride: int, count: int) -> None:
+    rig, made = started(4, cpus=4.0)
+    other = m.MemberRun(ID(rig.session + 1, members(made)[0][1] + 1), 2, 4)
+    assert isinstance(rig.ask(m.Unkeep, rig.session, [], [other]), m.Done)
+    foreign = ID(rig.session, first)
+    assert isinstance(rig.ask(m.Unkeep, rig.session, [], [m.MemberRun(foreign, stride, count)]), m.Done)
+    rig.says("g:1", m.Finished([], [results(made, 0, 4)]))
+    rig.turn()
+    assert {rig.state(id) for id in members(made)} == {"finished"}
+
+
 def test_one_is_kept_that_was_not() -> None:
     rig, made = started(3, cpus=3.0, kept=[])
     outputs = [ID(id[0], id[1] + 1) for id in members(made)]
