@@ -180,6 +180,7 @@ def test_daemons_load_no_client_and_no_decoder(module: str) -> None:
         "psutil",
         "importlib.metadata",
         "IPython",
+        "tornado",
     }
 
 

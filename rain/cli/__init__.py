@@ -5,6 +5,7 @@ Its daemons (`rain server`, `rain governor`) start without the library (typer) t
 
 from __future__ import annotations
 
+import gc
 import sys
 
 
@@ -39,6 +40,8 @@ def main(arguments: list[str] | None = None) -> None:
 
         print(f"rain {__version__}")
         return
+    gc.disable()  # nothing that is imported is garbage
     from rain.cli.commands import run
 
+    gc.enable()
     sys.exit(run(words))

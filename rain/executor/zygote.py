@@ -237,6 +237,7 @@ def main() -> NoReturn:
     sys.argv[:] = [""]
     if os.geteuid() != 0:
         user_namespaces_work()  # once for all executors
+    gc.enable()
     gc.collect()
     gc.freeze()  # what is shared by all executors need not be looked at, nor copied because it was looked at
     executor = Zygote(control).serve()

@@ -300,11 +300,13 @@ class Guardian:
 
         default_signals()
         redirect_output(next(iter(pipes)).log)
+        gc.disable()  # nothing that is imported is garbage
         for name in self._preload:
             importlib.import_module(name)
         module, _, function = self._entry.partition(":")
         entry = getattr(importlib.import_module(module), function)
         gc.freeze()  # so that no collection in a child touches, and thereby copies, what is shared
+        gc.enable()
         for process, ready in pipes.items():
             pid = os.fork()
             if pid == 0:

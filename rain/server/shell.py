@@ -46,7 +46,7 @@ from rain.processes.serving import run_until_asked
 from rain.server.core import ServerCore
 from rain.server.data_service import DataService
 from rain.server.event_log.event_log import EventLog
-from rain.server.http import Http
+from rain.server.http.listener import Http
 from rain.server.journal.files import remove_journal
 from rain.server.journal.journal import Journal
 from rain.server.metrics import Own, exposition

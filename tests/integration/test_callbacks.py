@@ -42,6 +42,7 @@ from rain.processes.own_credentials import credentials_for
 from rain.server.core import ServerCore
 from rain.server.core import effects as server_effects
 from rain.server.core import events as server_events
+from rain.server.http.listener import pages
 from rain.server.shell import Server, ServerOptions
 from tests.support.waiting import GUARD_S, until_async
 
@@ -342,7 +343,8 @@ NOT_GUARDED = {
     },
     "rain.server.recovery.handing_over": {"self._events.flush": "awaited in `step`"},
     "rain.server.peers": {"self._flush": "calls what conversations guard"},
-    "rain.server.http": {"answer": "awaited by its handler, and Tornado answers 500"},
+    "rain.server.http.listener": {"pages": "its error is taken by `_serve`"},
+    "rain.server.http.pages": {"answer": "awaited by its handler, and Tornado answers 500"},
     "rain.governor.shell": {
         "self._tick()": "the end of it ends the governor, in `run`",
         "stop.wait()": "awaited in `run`",
@@ -525,6 +527,10 @@ SELDOM: dict[str, Callable[[Cluster], Any]] = {
     "rain.net.transport._Connected._tell_back": lambda c: c.loop.call_soon(c.governor._conversation._tell_back),
     "rain.server.shell.Server._make_image": lambda c: c.loop.call_soon(c.server._make_image),
     "rain.server.recovery.snapshots.Snapshots._child_ended": lambda c: c.loop.call_soon(c.server._snapshots.make),
+    "rain.server.http.listener.Http._first_came": lambda c: c.loop.call_soon(c.server._http._first_came),
+    "rain.server.http.listener.Http._serve": lambda c: c.loop.run_in_executor(None, pages).add_done_callback(
+        c.server._http._serve
+    ),
     "rain.server.peers.Peers._part": lambda c: c.loop.call_soon(c.server._peers._part, governor_number(c), "parted"),
 }
 """What leads to a callback that a usual work does not meet."""

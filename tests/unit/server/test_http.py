@@ -8,6 +8,7 @@ import json
 import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -20,7 +21,8 @@ from rain.net.https import pinned_context
 from rain.net.transport import listen
 from rain.server.core.effects import Happened
 from rain.server.event_log.event_log import EventLog
-from rain.server.http import Http
+from rain.server.http import listener
+from rain.server.http.listener import Http
 
 BEARER = "b" * 64
 EVIL = "<script>alert(1)</script>"
@@ -60,6 +62,35 @@ def with_http(
             log.close()
 
     asyncio.run(main())
+
+
+def test_what_nobody_asked_for_is_closed_too(tmp_path: Path) -> None:
+    async def main() -> None:
+        log = EventLog(str(tmp_path / "events.sqlite"))
+        http = Http(listen("127.0.0.1", 0), {BEARER}, log, status)
+        http.close()
+        http.close()
+        log.close()
+        with pytest.raises(OSError, match="Connect"):
+            await asyncio.open_connection("127.0.0.1", http.port)
+
+    asyncio.run(main())
+
+
+def test_where_nothing_can_answer_connections_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken() -> ModuleType:
+        raise ImportError("no tornado")
+
+    monkeypatch.setattr(listener, "pages", broken)
+
+    async def check(http: Http, ask: Any) -> None:
+        with pytest.raises(OSError, match=r"reset|refused|closed"):
+            await ask("/")
+
+    with_http(tmp_path, check)
+    assert "no tornado" in caplog.text
 
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT")

@@ -13,7 +13,8 @@ from rain.host.starting import spawn
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), *[".."] * 4))
 """Where the package is: behind all else, for an interpreter in which it is not installed."""
-_CODE = "import sys; sys.path.append(sys.argv.pop(1)); from rain.executor.zygote import main; main()"
+_CODE = "import gc, sys; gc.disable(); sys.path.append(sys.argv.pop(1)); from rain.executor.zygote import main; main()"
+"""It looks for garbage when all is imported, which is none."""
 
 
 class ZygoteProcess:

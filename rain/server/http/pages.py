@@ -1,4 +1,4 @@
-"""HTTP on the server: a status page for browsers, `POST /events` for scripts, figures for Prometheus.
+"""What the server answers over HTTP: a status page for browsers, `POST /events` for scripts, figures for Prometheus.
 
 Default-deny: one base handler checks, in this order, the `Host` header against an exact list (stops DNS rebinding),
 then `Origin` and `Sec-Fetch-Site`, then the credentials: a bearer header (scripts; `Client.http_headers`) or the cookie
@@ -13,8 +13,7 @@ import asyncio
 import html
 import secrets
 import socket
-from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import tornado.httpserver
@@ -22,17 +21,17 @@ import tornado.web
 
 from rain.common.errors import RainException
 from rain.common.limits import MIB
-from rain.common.protocol.address import format_address, is_loopback
+from rain.common.protocol.address import format_address
 from rain.common.protocol.encoding import encode_json
-from rain.common.protocol.messages import ServerInfo
 from rain.net.auth import Certificate
-from rain.server.event_log.event_log import EventLog
 from rain.server.event_log.queries import Query, as_json
 from rain.server.metrics import CONTENT_TYPE
 
+if TYPE_CHECKING:
+    from rain.server.http.listener import Http
+
 COOKIE = "rain_login"
 BODY_BYTES_MAX = 1 * MIB
-LOGIN_CODES_MAX = 64
 LOGINS_MAX = 1000
 
 _HEADERS = {
@@ -64,85 +63,32 @@ if (code) {
 """
 
 
-class Http:
-    """The HTTP listener.
-
-    Parameters
-    ----------
-    listener : socket.socket
-        A listening socket, which becomes this object's.
-    bearers : set of str
-        What an ``Authorization: Bearer`` header may hold.
-    log : EventLog
-    status : callable
-        Gives the present `ServerInfo`.
-    certificate : Certificate or None
-        With one TLS is spoken, and nothing else; without one `listener` must be on loopback.
-    metrics : callable or None
-        Gives the text for Prometheus; None: there is no such page.
-    restart : callable or None
-        Takes a step of `rain restart`, as `rain.server.recovery.handing_over.HandingOver.step`.
-    """
-
-    def __init__(
-        self,
-        listener: socket.socket,
-        bearers: set[str],
-        log: EventLog,
-        status: Callable[[], ServerInfo],
-        certificate: Certificate | None = None,
-        metrics: Callable[[], str] | None = None,
-        restart: Callable[[str], Awaitable[dict[str, Any]]] | None = None,
-    ) -> None:
-        self.restart = restart
-        self.metrics = metrics
-        self.bearers = bearers
-        self.log = log
-        self.status = status
-        self.codes: list[str] = []
-        self.logins: list[str] = []
-        host, self.port = listener.getsockname()[:2]
-        self.address = format_address(host, self.port)
-        self.secure = certificate is not None
-        names = {host, "localhost", "127.0.0.1", "::1"}
-        if not is_loopback(host):
-            if not self.secure:
-                raise ValueError(f"HTTP at {self.address} is beyond loopback and needs a certificate")
-            names |= {socket.gethostname(), socket.getfqdn()}
-        self.hosts = {format_address(name, self.port) for name in names}
-        application = tornado.web.Application(
-            [
-                (r"/", _Status, {"http": self}),
-                (r"/events", _Events, {"http": self}),
-                (r"/login", _Login, {"http": self}),
-                (r"/codes", _Codes, {"http": self}),
-                (r"/metrics", _Metrics, {"http": self}),
-                (r"/restart/([a-z]+)", _Restart, {"http": self}),
-                (r"/(style\.css|login\.js)", _Asset, {"http": self}),
-            ],
-            default_handler_class=_Base,
-            default_handler_args={"http": self},
-            log_function=lambda handler: None,
-        )
-        self._server = tornado.httpserver.HTTPServer(
-            application,
-            max_body_size=BODY_BYTES_MAX,
-            max_header_size=16384,
-            idle_connection_timeout=30,
-            body_timeout=10,
-            ssl_options=certificate.context() if certificate is not None else None,
-        )
-        self._server.add_socket(listener)
-
-    def login_code(self) -> str:
-        """A code that works once, for the fragment of a URL for a browser; no request line carries it."""
-        code = secrets.token_urlsafe(24)
-        self.codes = [*self.codes[-LOGIN_CODES_MAX:], code]
-        return code
-
-    def close(self) -> None:
-        """Stop listening."""
-        self._server.stop()
+def serve(http: Http, listener: socket.socket, certificate: Certificate | None) -> tornado.httpserver.HTTPServer:
+    """Answer what comes at a listening socket, with TLS if there is a certificate."""
+    application = tornado.web.Application(
+        [
+            (r"/", _Status, {"http": http}),
+            (r"/events", _Events, {"http": http}),
+            (r"/login", _Login, {"http": http}),
+            (r"/codes", _Codes, {"http": http}),
+            (r"/metrics", _Metrics, {"http": http}),
+            (r"/restart/([a-z]+)", _Restart, {"http": http}),
+            (r"/(style\.css|login\.js)", _Asset, {"http": http}),
+        ],
+        default_handler_class=_Base,
+        default_handler_args={"http": http},
+        log_function=lambda handler: None,
+    )
+    server = tornado.httpserver.HTTPServer(
+        application,
+        max_body_size=BODY_BYTES_MAX,
+        max_header_size=16384,
+        idle_connection_timeout=30,
+        body_timeout=10,
+        ssl_options=certificate.context() if certificate is not None else None,
+    )
+    server.add_socket(listener)
+    return server
 
 
 class _Base(tornado.web.RequestHandler):
