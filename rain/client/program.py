@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 _RESERVED = NAMES | {"output", "outputs"}
 _EXIT_CODE_MAX = 255
+_PLAIN_WORDS = re.compile(r"[\w@%+=:,./ -]*", re.ASCII).fullmatch
+"""Whether a shell takes nothing in a text for more than itself, so that spaces alone part its words."""
 
 
 class _Slot:
@@ -110,7 +113,7 @@ class Plan:
             if self._shell:
                 return [args]
             try:
-                args = shlex.split(args)
+                args = args.split() if _PLAIN_WORDS(args) else shlex.split(args)
             except ValueError as error:
                 raise RainException(f"{self.owner}: {args!r} cannot be split into words: {error}") from None
         if isinstance(args, bytes | Mapping) or not isinstance(args, Iterable):

@@ -307,6 +307,11 @@ class GovernorConnection:
                 with self._state:
                     self.held.sent()
 
+    def hold_left(self) -> float:
+        """For how many seconds what is held may be held still; 0 if nothing is. Any thread may ask."""
+        held = self.held
+        return held.since + held.may_wait_s - time.perf_counter() if held.items else 0.0
+
     def give_up(self, task: ExecutorTask | Member) -> None:
         """This executor must be replaced: give back `task` and all that waits, and accept nothing more."""
         with self._state:

@@ -50,6 +50,11 @@ class HeldResults:
         self.since = 0.0
         self.hold_s = RESULT_HOLD_S
 
+    @property
+    def may_wait_s(self) -> float:
+        """For how long what is held may be held if what runs takes long; any thread may ask."""
+        return self.hold_s if self._run is not None else RESULT_HOLD_S
+
     def add(self, result: msgspec.Raw, ended: float) -> bool:
         """Hold an encoded `TaskResult` of what ended at that time; True if what is held should go now."""
         data = memoryview(result)

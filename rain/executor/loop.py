@@ -111,7 +111,11 @@ class Executor:
                 if not self._python.arrived():
                     connection.give_up(task)
                     continue
-            if isinstance(task, Member) and (alike := self._python.alike(task)) is not None:
+            if (
+                isinstance(task, Member)
+                and task.family.spec.task_type == PYTHON
+                and (alike := self._python.alike(task)) is not None
+            ):
                 self._run_members(task, alike)
             else:
                 self._run(task)
@@ -273,7 +277,8 @@ class Executor:
                     if spoiled is not None:
                         return spoiled
                 if isinstance(task, Member):
-                    return self._python.run(task)
+                    program = task.family.spec.task_type == EXECUTE
+                    return run_program(task, self._setup) if program else self._python.run(task)
                 kind = task.spec.task_type
                 if task.nodes:
                     return self._on_several(task)

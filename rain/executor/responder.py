@@ -4,9 +4,10 @@ Theory of operation
 -------------------
 The main thread reads the socket itself when it has nothing to run, so that a task starts with no hand-over between
 threads. This thread looks now and then (every `RESULT_HOLD_S`) at what the main thread does. While tasks are short it
-does nothing more. When it sees the same task twice it takes over: it sends the results that are held, and waits for
-the governor's messages: recalls, interrupts, or the end of file that means that the governor is gone. When the main
-thread has been idle for a while this one sleeps until it is woken, so that an idle executor uses no processor time.
+does nothing more. When it sees the same task twice it takes over: it sends the results that are held, once they have
+been for as long as they may, and waits for the governor's messages: recalls, interrupts, or the end of file that means
+that the governor is gone. When the main thread has been idle for a while this one sleeps until it is woken, so that an
+idle executor uses no processor time.
 
 It costs the main thread one comparison per batch of tasks.
 """
@@ -70,10 +71,14 @@ class Responder(threading.Thread):
         while True:
             number = self.number
             if number and number == seen:
-                self._connection.flush()
-                if poll.poll(_LISTEN_S * 1000) and self.number == number:
+                wait_s = self._connection.hold_left()
+                if wait_s <= 0:
+                    self._connection.flush()
+                    wait_s = _LISTEN_S
+                if poll.poll(wait_s * 1000) and self.number == number:
                     self._connection.receive_now()
-                self._do_chores()
+                if wait_s == _LISTEN_S:
+                    self._do_chores()
                 continue
             seen = number
             idle_rounds = 0 if self._busy else idle_rounds + 1

@@ -109,6 +109,7 @@ class Attempts:
         self._memory_max: dict[int, float] = {}
         self._written: dict[int, int] = {}  # what executors that were over it had written of their inputs
         self._seen: dict[int, int] = {}
+        self._seen_again: dict[int, int] = {}
 
     def handlers(self) -> dict[type, Callable[[Any], None]]:
         """What carries effects out, by their types."""
@@ -251,6 +252,9 @@ class Attempts:
             if self._seen.get(executor_id) != number:
                 self._seen[executor_id] = number
                 self._step(ev.ExecutorSeen(executor_id, number))
+            elif number and self._seen_again.get(executor_id) != number:
+                self._seen_again[executor_id] = number
+                self._step(ev.ExecutorSeen(executor_id, number, again=True))
         for executor_id, allowed in list(self._memory_max.items()):
             pool = self.pools.of(executor_id)
             used = pool.memory(executor_id)
@@ -308,6 +312,7 @@ class Attempts:
         self._memory_max.pop(event.executor_id, None)
         self._written.pop(event.executor_id, None)
         self._seen.pop(event.executor_id, None)
+        self._seen_again.pop(event.executor_id, None)
         self._step(event)
         self.pools.forget(event.executor_id)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rain import Session, TaskCancelled, TaskException, remote
+from rain import Session, TaskCancelled, TaskException, remote, tasks
 from tests.support.waiting import until
 
 
@@ -52,6 +52,37 @@ def test_each_member_keeps_what_a_task_has(session: Session, tmp_path: Path) -> 
     assert [made[x].info.attempts for x in (13, 14)] == [1, 2]
     # The crash repeated the member that ran, and no other.
     assert {x: ran(tmp_path, x) for x in range(400)} == {x: 2 if x == 14 else 1 for x in range(400)}
+
+
+PROGRAM = """
+echo x >> "$1/ran-$2"
+case $2 in
+11) echo eleven >&2;;
+12) exit 3;;
+14) test "$(wc -l < "$1/ran-14")" = 2 || kill -9 $PPID;;
+15) exec head -c 200000 /dev/zero;;
+16) kill -TERM $$;;
+esac
+ls -A; echo "$2"; touch mine
+"""
+
+
+def test_each_program_of_a_row_keeps_what_a_task_has(session: Session, tmp_path: Path) -> None:
+    made = [tasks.Execute(["sh", "-c", PROGRAM, "sh", tmp_path, str(x)], stdout=True) for x in range(60)]
+    session.keep(made)
+    session.submit()
+    for x, task in enumerate(made):
+        if x in (12, 16):
+            with pytest.raises(TaskException, match="exit status 3" if x == 12 else "SIGTERM") as caught:
+                task.wait()
+            assert str(task.id) in str(caught.value)
+        else:
+            task.wait()
+    assert [made[x].output.fetch().get_bytes() for x in (0, 10, 14, 59)] == [b"0\n", b"10\n", b"14\n", b"59\n"]
+    assert len(made[15].output.fetch().get_bytes()) == 200_000
+    assert [made[x].stderr() for x in (10, 11)] == ["", "eleven\n"]
+    assert [made[x].info.attempts for x in (13, 14)] == [1, 2]
+    assert {x: ran(tmp_path, x) // 2 for x in range(60)} == {x: 2 if x == 14 else 1 for x in range(60)}
 
 
 @remote(auto_load=True, auto_encode="pickle")

@@ -445,9 +445,10 @@ class SimGovernor:
         self.world.clock.after(LOOK_S * self.random.random(), self._look, id, executor, executor.run)
 
     def _look(self, id: int, executor: PaperExecutor, run: int) -> None:
-        """It is looked which task the executor is on."""
-        if not executor.dead and executor.run == run and executor.running is not None:
-            self.step(ev.ExecutorSeen(id, executor.running[0].number))
+        """It is looked which task the executor is on, twice in a row."""
+        for again in (False, True):
+            if not executor.dead and executor.run == run and executor.running is not None:
+                self.step(ev.ExecutorSeen(id, executor.running[0].number, again))
 
     def _companion_up(self, id: int, executor: PaperExecutor, run: int) -> None:
         if executor.dead or executor.run != run or executor.running is None:

@@ -9,6 +9,7 @@ import msgspec
 from rain.common.ids import ID
 from rain.common.location import Inline
 from rain.common.protocol.columns import count_at, counts_of, float_at, floats_of
+from rain.common.protocol.encoding import encode
 from rain.common.protocol.messages import (
     Family,
     FamilyAssignment,
@@ -24,6 +25,9 @@ from rain.common.protocol.messages import (
 )
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskInfo, TaskSpec
 from rain.common.states import DataObjectState, TaskState
+from rain.common.task_configs import EXECUTE, PYTHON
+
+_decode_words = msgspec.msgpack.Decoder(list[str]).decode
 
 
 def member_spec(spec: TaskSpec, place: int, args: bytes) -> TaskSpec:
@@ -36,7 +40,7 @@ def member_spec(spec: TaskSpec, place: int, args: bytes) -> TaskSpec:
     place : int
         Place of the member in the family, from 0.
     args : bytes
-        The member's pickled arguments.
+        The member's own arguments: pickled ones, of a program its encoded words; b"": none, as in a template.
 
     Examples
     --------
@@ -65,10 +69,21 @@ def member_spec(spec: TaskSpec, place: int, args: bytes) -> TaskSpec:
 
 
 def with_args(config: Any, args: bytes) -> Any:
-    """The config of a Python task (a `PyConfig`, or the list that it is on the wire) with other arguments."""
+    """The config of members (a `PyConfig`, an `ExecuteConfig`, or the list that it is on the wire) with other
+    arguments."""
     if isinstance(config, list):
-        return [args, *config[1:]]
-    return msgspec.structs.replace(config, args=args)
+        return [args if isinstance(config[0], bytes) else read_words(args), *config[1:]]
+    return msgspec.structs.replace(config, args=args if isinstance(config.args, bytes) else read_words(args))
+
+
+def column_entry(args: bytes | list[str]) -> bytes:
+    """The ``args`` of a config as they stand in the column of a family."""
+    return args if isinstance(args, bytes) else encode(args)
+
+
+def read_words(args: bytes) -> list[str]:
+    """The words of a program as they stand in the column of a family; b"" stands for none."""
+    return _decode_words(args) if args else []
 
 
 def member_outputs(outputs: list[ObjectSpec], place: int) -> list[ObjectSpec]:
@@ -93,10 +108,19 @@ def is_sound(family: Family | FamilyAssignment) -> bool:
         bool(family.args)
         and spec.outputs == expected
         and [output.id for output in family.outputs] == expected
-        and args == b""
-        and spec.task_type.startswith("py/")
         and all(0 <= place < count for place in family.kept)
+        and (
+            (args == b"" and spec.task_type.startswith(PYTHON))
+            or (args == [] and spec.task_type == EXECUTE and all(map(_are_words, family.args)))
+        )
     )
+
+
+def _are_words(args: bytes) -> bool:
+    try:
+        return bool(_decode_words(args))
+    except msgspec.MsgspecError:
+        return False
 
 
 def assignments(family: FamilyAssignment) -> list[TaskAssignment]:

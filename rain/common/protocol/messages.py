@@ -15,11 +15,12 @@ Executors speak over a socket pair that their governor made: plain lists of mess
 All messages are batches: what happens to many tasks is one message with a list. Bytes of objects up to
 `INLINE_BYTES_MAX` are fields (msgpack copies them with one memcpy); anything larger never is inside a message.
 
-A **family** is a run of Python tasks that differ by their pickled arguments only: the same function, inputs, resources,
-options, outputs. Member i of a family whose first task has number n and k outputs is task ``n + i * (k + 1)``, its
-outputs are the k numbers behind it. What is sent of a family are consecutive members: what they share once, as the
-first of them has it, and a column for each part that differs (`rain.common.protocol.families` takes them apart again).
-Columns of numbers are `bytes` (`rain.common.protocol.columns`).
+A **family** is a run of tasks that differ by their arguments only (Python tasks by their pickled ones, programs by
+their words): the same function, inputs, resources, options, outputs. Member i of a family whose first task has number n
+and k outputs is task ``n + i * (k + 1)``, its outputs are the k numbers behind it. What is sent of a family are
+consecutive members: what they share once, as the first of them has it, and a column for each part that differs
+(`rain.common.protocol.families` takes them apart again). Columns of numbers are `bytes`
+(`rain.common.protocol.columns`).
 
 Every Struct is encoded as an array, so a field may only be added at the end, with a default; a change of meaning
 raises `PROTOCOL_VERSION`.

@@ -21,15 +21,29 @@ import shlex
 import signal
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any
+
+import msgspec
 
 from rain.common.errors import RainException
 from rain.common.formatting import quote_output
 from rain.common.limits import MIB, TASK_OUTPUT_BYTES_MAX
-from rain.common.protocol.messages import Damage, ExecutorSetup, ExecutorTask, OutputResult, TaskResult
-from rain.common.spec import ProcessEnd, TaskError, TaskInfo
+from rain.common.protocol.families import read_words, with_args
+from rain.common.protocol.messages import (
+    Damage,
+    ExecutorFamily,
+    ExecutorInput,
+    ExecutorSetup,
+    ExecutorTask,
+    MemberResult,
+    OutputResult,
+    TaskResult,
+)
+from rain.common.spec import ObjectSpec, ProcessEnd, TaskError, TaskInfo, TaskSpec
 from rain.common.task_configs import ExecuteConfig, read_config
 from rain.executor.programs.program_workspace import LentFiles, Workspace, read_tail
+from rain.executor.python.members import Member, as_member_result
 from rain.executor.readonly import ReadOnly
 from rain.host.deaths import Death, OomKills, process_end, what_is_known
 from rain.host.process_table import family
@@ -94,38 +108,65 @@ class ProgramRunner:
         self.interrupted = False
         self.oom_kills = OomKills()
         self.marked = time.perf_counter()
-        self._in_main_thread = threading.current_thread() is threading.main_thread()
+        self._family: ExecutorFamily | None = None
+        self._config: ExecuteConfig | None = None
+        self._runs = False
+        self._sigint_before: Any = None
+        if threading.current_thread() is threading.main_thread():
+            self._sigint_before = signal.signal(signal.SIGINT, self._on_interrupt)
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
-    def run(self, task: ExecutorTask) -> TaskResult:
+    def run(self, task: ExecutorTask | Member) -> TaskResult | MemberResult:
         """Run `task` to its end. Never raises for what the task did."""
         self.interrupted = False
         for file in (self.stdout, self.stderr):
             if os.lseek(file, 0, os.SEEK_END):
                 os.ftruncate(file, 0)
                 os.lseek(file, 0, os.SEEK_SET)
-        before = signal.signal(signal.SIGINT, self._on_interrupt) if self._in_main_thread else None
+        self._runs = True
         try:
             return _Attempt(self, task).run()
         finally:
             self.lent.clear()
-            if self._in_main_thread:
-                signal.signal(signal.SIGINT, before)
+            self._runs = False
 
-    def _on_interrupt(self, _number: int, _frame: Any) -> None:
-        self.interrupted = True
+    def config_of(self, task: ExecutorTask | Member) -> ExecuteConfig:
+        """The task's config, if it fits the task; of members of a family it is checked once.
+
+        Raises
+        ------
+        RainException
+        """
+        if not isinstance(task, Member):
+            return _checked(task.spec, task.inputs, task.outputs)
+        family, place = task.family, task.place
+        config = self._config if self._family is family else None
+        if config is not None:
+            config = msgspec.structs.replace(config, args=read_words(family.args[place]))
+            _check_words(config)
+            return config
+        spec = msgspec.structs.replace(family.spec, config=with_args(family.spec.config, family.args[place]))
+        self._family, self._config = family, _checked(spec, family.inputs, family.outputs)
+        return self._config
+
+    def _on_interrupt(self, number: int, frame: Any) -> None:
+        if self._runs:
+            self.interrupted = True
+        elif callable(self._sigint_before):
+            self._sigint_before(number, frame)
 
 
 class _Attempt:
     """One run of one task."""
 
-    def __init__(self, runner: ProgramRunner, task: ExecutorTask) -> None:
+    def __init__(self, runner: ProgramRunner, task: ExecutorTask | Member) -> None:
         self.runner = runner
         self.task = task
         self.setup = runner.setup
         self.config = ExecuteConfig([])
+        self.started = time.time()
         self.info = TaskInfo(
-            start_time=time.time(), duration=0.0, governor=self.setup.governor_id, attempts=task.attempt
+            start_time=self.started, duration=0.0, governor=self.setup.governor_id, attempts=task.attempt
         )
         self.space = Workspace(
             self.setup, runner.lent, runner.read_only, f"program-{self.setup.executor_id}-{task.number}"
@@ -136,7 +177,7 @@ class _Attempt:
         self.end: ProcessEnd | None = None
         self.ran = False
 
-    def run(self) -> TaskResult:
+    def run(self) -> TaskResult | MemberResult:
         outputs: list[OutputResult] = []
         error = None
         try:
@@ -155,18 +196,26 @@ class _Attempt:
         (stdout, out), (stderr, err) = self._tails(error is not None or bool(changed))
         if error is not None:
             self.info.error = error.message
+        elif isinstance(self.task, Member) and not (changed or out or err):
+            plain = as_member_result(self.task.number, self.started, self.info.duration or 0.0, outputs)
+            if plain is not None:
+                self._close()
+                return plain
         result = TaskResult(self.task.spec.id, self.task.attempt, self.info, outputs, error, stdout, stderr, (out, err))
         if changed:
             damage = Damage(list(changed), ran=self.ran, suspect=self.ran and self.space.may_have_changed(changed))
             spoil(result, self.task.inputs, changed, damage)
         if result.error is not None:
             self.space.discard()
-        for file in self.captured.values():
-            file.discard()
+        self._close()
         return result
 
+    def _close(self) -> None:
+        for file in self.captured.values():
+            file.discard()
+
     def _run(self) -> list[OutputResult]:
-        config = self.config = _checked(self.task)
+        config = self.config = self.runner.config_of(self.task)
         self.space.map_inputs(config, self.task.inputs)
         opened: list[int] = []
         try:
@@ -234,7 +283,8 @@ class _Attempt:
 
     def _environment(self) -> tuple[dict[bytes, bytes], str]:
         """The program's environment, and the PATH in it."""
-        options = self.task.spec.options
+        task = self.task
+        options = task.family.spec.options if isinstance(task, Member) else task.spec.options
         if options is None or not options.env:
             return self.runner.environment, self.runner.path
         own = {os.fsencode(name): os.fsencode(value) for name, value in options.env.items()}
@@ -330,7 +380,9 @@ class _Attempt:
 _runner: ProgramRunner | None = None
 
 
-def run_program(task: ExecutorTask, setup: ExecutorSetup, *, stdout: int = 1, stderr: int = 2) -> TaskResult:
+def run_program(
+    task: ExecutorTask | Member, setup: ExecutorSetup, *, stdout: int = 1, stderr: int = 2
+) -> TaskResult | MemberResult:
     """Run the program that `task` describes (a `rain.common.task_configs.EXECUTE` task) to its end.
 
     The current directory has to be the executor's empty task folder. What the program leaves there is the caller's to
@@ -338,7 +390,7 @@ def run_program(task: ExecutorTask, setup: ExecutorSetup, *, stdout: int = 1, st
 
     Parameters
     ----------
-    task : ExecutorTask
+    task : ExecutorTask or Member
     setup : ExecutorSetup
         Of this executor. What is expensive to set up is kept for the next task of the same executor.
     stdout, stderr : int
@@ -346,7 +398,7 @@ def run_program(task: ExecutorTask, setup: ExecutorSetup, *, stdout: int = 1, st
 
     Returns
     -------
-    TaskResult
+    TaskResult or MemberResult
         With outputs inline or as files in ``setup.store_dir`` or ``setup.spill_dir``, or with an error of kind
         ``"exit"``, ``"rain"`` or ``"cancelled"``.
     """
@@ -356,24 +408,28 @@ def run_program(task: ExecutorTask, setup: ExecutorSetup, *, stdout: int = 1, st
     return _runner.run(task)
 
 
-def _checked(task: ExecutorTask) -> ExecuteConfig:
-    """The task's config, if it fits the task."""
-    config = read_config(task.spec.config, ExecuteConfig)
+def _check_words(config: ExecuteConfig) -> None:
     if not config.args or not (config.args[0] or config.shell):
         raise RainException("the task names no program")
     if config.shell and len(config.args) != 1:
         raise RainException("a command for the shell has to be one string")
-    inputs, outputs = len(task.inputs), len(task.outputs)
+
+
+def _checked(spec: TaskSpec, given: Sequence[ExecutorInput], made: Sequence[ObjectSpec]) -> ExecuteConfig:
+    """The config of a task with these inputs and outputs, if it fits them."""
+    config = read_config(spec.config, ExecuteConfig)
+    _check_words(config)
+    inputs, outputs = len(given), len(made)
     used = [mapped.index for mapped in config.inputs] + ([] if config.stdin is None else [config.stdin])
     if any(not 0 <= index < inputs for index in used):
         raise RainException(f"the task maps an input that it does not have (it has {inputs})")
     streams = {index for index in (config.stdout, config.stderr) if index is not None}
-    made = [mapped.index for mapped in config.outputs] + list(streams)
-    if sorted(made) != list(range(outputs)):
-        raise RainException(f"the task has {outputs} outputs, each of which must be mapped once; mapped are {made}")
-    if config.stdin is not None and task.inputs[config.stdin].spec.data_type == "dir":
+    taken = [mapped.index for mapped in config.outputs] + list(streams)
+    if sorted(taken) != list(range(outputs)):
+        raise RainException(f"the task has {outputs} outputs, each of which must be mapped once; mapped are {taken}")
+    if config.stdin is not None and given[config.stdin].spec.data_type == "dir":
         raise RainException("a directory cannot be a program's stdin")
-    if any(task.outputs[index].data_type == "dir" for index in streams):
+    if any(made[index].data_type == "dir" for index in streams):
         raise RainException("what a program writes to stdout or stderr cannot become a directory")
     return config
 

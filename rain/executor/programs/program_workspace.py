@@ -375,6 +375,8 @@ class Workspace:
 def read_tail(fd: int, length: int) -> tuple[bytes, int]:
     """The last `length` bytes of a file, and its size."""
     size = os.fstat(fd).st_size
+    if not size:
+        return b"", 0
     return os.pread(fd, length, max(0, size - length)), size
 
 

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, cast
-
-import msgspec
+from typing import Any
 
 from rain.common.errors import RainException
-from rain.common.location import Inline
 from rain.common.protocol.messages import (
     ExecutorFamily,
     ExecutorInput,
     ExecutorTask,
     MemberResult,
     Node,
-    OutputResult,
 )
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskInfo, TaskSpec
 from rain.common.task_configs import PyConfig, read_config
 from rain.executor.python.members import Member
-from rain.objects.files import checksum
 
 
 class Misuse(RainException):
@@ -118,16 +113,6 @@ class Attempt:
         assert self.start_time is not None
         assert self.duration is not None
         return MemberResult(self.task.number, self.start_time, self.duration, data, checksums, infos)
-
-    def plain_of(self, outputs: Sequence[OutputResult]) -> MemberResult:
-        """The same, of outputs that are all inline."""
-        places = [cast(Inline, output.location) for output in outputs]
-        infos = [msgspec.structs.replace(output.info, size=None) for output in outputs]
-        return self.plain(
-            [place.data for place in places],
-            [checksum(place.data) if place.checksum is None else place.checksum for place in places],
-            infos,
-        )
 
 
 class MemberAttempt(Attempt):

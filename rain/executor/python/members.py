@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import ClassVar, final
+from typing import ClassVar, cast, final
 
 import msgspec
 
@@ -19,6 +19,7 @@ from rain.common.protocol.messages import (
     TaskResult,
 )
 from rain.common.spec import ObjectSpec, TaskInfo, TaskSpec
+from rain.objects.files import checksum
 
 
 class Members:
@@ -129,6 +130,24 @@ class Member:
     @property
     def outputs(self) -> list[ObjectSpec]:
         return member_outputs(self.family.outputs, self.place)
+
+
+def as_member_result(
+    number: int, start_time: float, duration: float, outputs: Sequence[OutputResult]
+) -> MemberResult | None:
+    """The result of a member that ended plainly; None if not all of its outputs are inline."""
+    places = [output.location for output in outputs]
+    if not all(type(place) is Inline for place in places):
+        return None
+    inline = cast(list[Inline], places)
+    return MemberResult(
+        number,
+        start_time,
+        duration,
+        [place.data for place in inline],
+        [checksum(place.data) if place.checksum is None else place.checksum for place in inline],
+        [msgspec.structs.replace(output.info, size=None) for output in outputs],
+    )
 
 
 def as_task_result(member: Member, result: MemberResult) -> TaskResult:

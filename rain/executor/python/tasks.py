@@ -34,7 +34,7 @@ from rain.executor.python.attempt import Attempt, Call, MemberAttempt, Misuse
 from rain.executor.python.exception_report import describe
 from rain.executor.python.inputs import InputValues, Used
 from rain.executor.python.later import LATER, run_to_end
-from rain.executor.python.members import Member
+from rain.executor.python.members import Member, as_member_result
 from rain.executor.python.misuse import explain_misuse
 from rain.executor.python.modules import Ask, Modules
 from rain.executor.python.return_values import ReturnRefused, ReturnValues
@@ -328,8 +328,10 @@ class PythonTasks:
         outputs = ReturnValues(function.name, task.outputs, config.encode, call.inputs, staging, config.plain).take(
             value
         )
-        if plain and all(type(output.location) is Inline for output in outputs):
-            return attempt.plain_of(outputs)
+        if plain:
+            assert attempt.start_time is not None
+            assert attempt.duration is not None
+            return as_member_result(task.number, attempt.start_time, attempt.duration, outputs) or outputs
         return outputs
 
     def _call_of(self, task: ExecutorTask | Member) -> Call:

@@ -225,7 +225,7 @@ def _make_room(state: State, allocation: Allocation) -> None:
 
 
 def _run_builtin(state: State, task: Task | Range, now: float) -> int:
-    assert isinstance(task, Task), "families are of Python tasks"
+    assert isinstance(task, Task), "families are of Python tasks and programs"
     if len(state.builtins) >= BUILTINS_MAX:
         return 0
     allocation = state.resources.acquire(task.group.request)

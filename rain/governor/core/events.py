@@ -127,10 +127,11 @@ class ExecutorRecalled(Event):
 
 
 class ExecutorSeen(Event):
-    """A sample of the executor's shared word: it is on task `number` (0: on none)."""
+    """A sample of the executor's shared word: it is on task `number` (0: on none), `again` if as in the one before."""
 
     executor_id: int
     number: int
+    again: bool = False
 
 
 class ExecutorExited(Event):

@@ -309,6 +309,8 @@ def executor_seen(state: State, event: ExecutorSeen, now: float) -> None:
         place = task.place_of(event.number)
         if task.seen_place != place:
             task.seen_place, task.seen_at = place, now
+        elif event.again:
+            # Told is only what takes long: a member that the server is told of becomes a record of its own there.
             state.started_members.append((task, place))
     elif task is not None and task.seen_at is None:
         task.seen_at = now

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from rain.common.limits import KIB
 from rain.net.guarded import guarded
 
-_RECEIVE_BYTES = 256 * KIB
+_RECEIVE_BYTES = 64 * KIB
+"""More than the C library takes from its heap would be mapped and unmapped for each message."""
 
 
 class ExecutorSocket:

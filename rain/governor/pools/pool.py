@@ -86,7 +86,7 @@ class ExecutorPool(Protocol):
 
     def run(self, executor_id: int, tasks: Sequence[ExecutorTask], families: Sequence[ExecutorFamily] = ()) -> None:
         """Queue tasks and members of families, by their numbers, behind those that the executor has; each is answered
-        by a result or a recall, or the executor exits. Members of families are Python tasks."""
+        by a result or a recall, or the executor exits. Members of families are Python tasks or programs."""
 
     def recall(self, executor_id: int, numbers: Sequence[int]) -> None:
         """Take back tasks that have not started; answered by `PoolEvents.recalled`, unless the executor exits first."""

@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from rain import RainException, Session, Task, TaskException, pickled, remote
+from rain import RainException, Session, Task, TaskException, blob, pickled, remote
 from rain.client.building.task_list import TaskList
 from rain.client.core.change_feed import ChangeFeed
 from rain.client.core.families.family import Family
 from rain.client.core.records import TaskRecord
+from rain.client.tasks import Execute
 from rain.common.ids import ID
 from rain.common.limits import PICKLED_ARGUMENT_WARN_BYTES
 from rain.common.location import Inline
@@ -595,3 +596,27 @@ def test_a_run_of_a_map_begins_to_show_what_tasks_print(
     assert session._inside.echo is not None
     assert records_made(session) == 0
     session.echo = False
+
+
+# -- programs -------------------------------------------------------------------------------------
+
+
+def test_programs_in_a_row_that_differ_by_their_words_are_a_family(session: Session, link: FakeLink) -> None:
+    def sort(*words: str, **more: Any) -> Task:
+        return Execute(["sort", *words], stdout=True, **more)
+
+    alike = [sort(), sort("-r"), sort("-u", "-r")]
+    others = [sort(exit_codes=[0, 1]), sort(cpus=2), Execute(["sort", blob(b"x")], stdout=True), double(1)]
+    session.keep(alike)
+    session.submit()
+    (sent,) = link.of(Submit)
+    (family,) = sent.families
+    assert family.spec.id == alike[0].id
+    assert family.spec.config.args == []
+    assert [member_spec(family.spec, place, args).config.args for place, args in enumerate(family.args)] == [
+        ["sort"],
+        ["sort", "-r"],
+        ["sort", "-u", "-r"],
+    ]
+    assert family.kept == [0]
+    assert [spec.id for spec in sent.tasks] == [task.id for task in others]

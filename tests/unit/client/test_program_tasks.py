@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -245,3 +246,10 @@ def test_building_takes_as_long_as_there_are_inputs_and_outputs(
 ) -> None:
     few, many = ([blob("x") for _ in range(count)] for count in (50, 400))
     assert _operations(lambda: build(many)) < 12 * _operations(lambda: build(few))
+
+
+@pytest.mark.parametrize(
+    "text", ["a b", " a  b ", "a\tb", "a\nb", "x=1 -o:/a,b@c%d+e", "a 'b c'", "a#b", "a\\ b", "é a", "a\x0bb"]
+)
+def test_a_text_is_split_as_a_shell_does(session: Session, text: str) -> None:
+    assert config(Execute(text)).args == shlex.split(text)

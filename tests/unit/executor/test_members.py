@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from rain.common.ids import ID
+from rain.common.limits import RESULT_HOLD_S
 from rain.common.location import Inline
 from rain.common.protocol import ledger
 from rain.common.protocol.encoding import encode
@@ -100,6 +101,15 @@ def test_all_members_go_back_from_an_outdated_executor(peer: Peer) -> None:
     peer.say(RunTasks([], [family(20, 2)]))
     peer.connection.receive()
     assert peer.hear() == [Results([], stale=True), Recalled([5, 6, 7, 8]), Recalled([20, 21])]
+
+
+def test_members_may_wait_longer_than_tasks() -> None:
+    held = HeldResults(None)
+    held.held_longer()
+    held.add(msgspec.Raw(encode(TaskResult(ID(1, 99), 1, TaskInfo()))), 7.0)
+    assert held.may_wait_s == RESULT_HOLD_S
+    add(held, family(), 0, b"x")
+    assert held.may_wait_s == held.hold_s > RESULT_HOLD_S
 
 
 def test_neighbours_are_told_in_columns() -> None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from rain.client.core.families.family import Family
 from rain.client.core.records import ObjectRecord, Record, TaskRecord
 from rain.common.protocol import messages as m
+from rain.common.protocol.families import column_entry, with_args
 from rain.common.spec import ObjectSpec, TaskSpec
-from rain.common.task_configs import PyConfig
+from rain.common.task_configs import ExecuteConfig, PyConfig
 
 if TYPE_CHECKING:
     from rain.client.functions.call_sites import Site
@@ -58,7 +59,7 @@ def items_of(records: Sequence[Record | Family], bytes_max: int) -> Iterator[Rec
         if isinstance(record, TaskRecord):
             if run and size < bytes_max and _continues(run, record):
                 run.append(record)
-                size += len(record.spec.config.args) + _MEMBER_BYTES
+                size += _args_bytes(record.spec.config.args) + _MEMBER_BYTES
                 continue
             yield from _told(run)
             run, size = [record], 0
@@ -83,9 +84,9 @@ def _told(run: list[TaskRecord]) -> Iterator[Record | Members]:
     elif run:
         first, outputs = run[0], run[0].outputs
         family = m.Family(
-            msgspec.structs.replace(first.spec, config=msgspec.structs.replace(first.spec.config, args=b"")),
+            msgspec.structs.replace(first.spec, config=with_args(first.spec.config, b"")),
             [output.spec for output in outputs],
-            [record.spec.config.args for record in run],
+            [column_entry(record.spec.config.args) for record in run],
             [place for place, output in enumerate(outputs) if output.kept],
         )
         yield Members(family, [record.made for record in run])
@@ -127,25 +128,49 @@ def _continues(run: list[TaskRecord], record: TaskRecord) -> bool:
     number = other.id.id + len(run) * (len(outputs) + 1)
     return (
         spec.id.id == number
-        and type(config) is PyConfig
-        and type(same) is PyConfig
+        and type(config) is type(same)
+        and spec.task_type == other.task_type
         and spec.function == other.function
-        and spec.function is not None
+        and (spec.function is not None or type(config) is ExecuteConfig)
         and not spec.inputs
         and not other.inputs
         and spec.name == other.name
         and spec.resources == other.resources
         and spec.options == other.options
         and spec.user == other.user
-        and config.load == same.load
-        and config.encode == same.encode
-        and config.plain == same.plain
-        and config.seed == same.seed
-        and not (config.types or config.sources or config.read_only or config.stand_ins)
-        and not (same.types or same.sources or same.read_only or same.stand_ins)
+        and _differ_by_args(config, same)
         and len(record.outputs) == len(outputs)
         and all(_is_like(own, outputs[i], number + 1 + i) for i, own in enumerate(record.outputs))
     )
+
+
+def _differ_by_args(config: Any, other: Any) -> bool:
+    """Whether two configs of one type are the same but for their arguments, and may be those of members."""
+    if isinstance(config, PyConfig):
+        return (
+            config.load == other.load
+            and config.encode == other.encode
+            and config.plain == other.plain
+            and config.seed == other.seed
+            and not (config.types or config.sources or config.read_only or config.stand_ins)
+            and not (other.types or other.sources or other.read_only or other.stand_ins)
+        )
+    return (
+        isinstance(config, ExecuteConfig)
+        and bool(config.args and other.args)
+        and config.shell == other.shell
+        and config.stdin == other.stdin
+        and config.stdout == other.stdout
+        and config.stderr == other.stderr
+        and config.inputs == other.inputs
+        and config.outputs == other.outputs
+        and config.exit_codes == other.exit_codes
+    )
+
+
+def _args_bytes(args: bytes | list[str]) -> int:
+    """About how many bytes arguments take in a message."""
+    return len(args) if isinstance(args, bytes) else sum(map(len, args)) + len(args)
 
 
 def _is_like(record: ObjectRecord, other: ObjectRecord, number: int) -> bool:

@@ -13,6 +13,7 @@ from rain.common.protocol import messages as m
 from rain.common.protocol.columns import counts, counts_of, floats, floats_of
 from rain.common.protocol.families import (
     assignments,
+    column_entry,
     is_sound,
     joined,
     member_outputs,
@@ -20,11 +21,12 @@ from rain.common.protocol.families import (
     part_of,
     results,
     updates,
+    with_args,
 )
 from rain.common.protocol.parts import halves
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskInfo, TaskOptions, TaskSpec, TaskSpecInput
 from rain.common.states import DataObjectState, TaskState
-from rain.common.task_configs import PyConfig
+from rain.common.task_configs import EXECUTE, ExecuteConfig, PyConfig
 
 OPTIONS = TaskOptions(priority=2)
 
@@ -79,6 +81,25 @@ def test_a_member_is_a_task_of_its_own(outputs: int) -> None:
 def test_a_client_has_its_configs_as_structs() -> None:
     spec = TaskSpec(ID(1, 1), "py/", PyConfig(b"", True))
     assert member_spec(spec, 1, b"a").config == PyConfig(b"a", True)
+
+
+def test_programs_differ_by_their_words() -> None:
+    config = ExecuteConfig(["sort", "-r"], stdout=0)
+    spec = TaskSpec(ID(1, 10), EXECUTE, with_args(config, b""), outputs=[ID(1, 11)])
+    assert spec.config.args == []
+    assert member_spec(spec, 1, column_entry(["uniq"])).config == msgspec.structs.replace(config, args=["uniq"])
+    sent = msgspec.msgpack.decode(msgspec.msgpack.encode(spec), type=TaskSpec)
+    third = member_spec(sent, 2, column_entry(["wc", "", "é"]))
+    assert third.config == [["wc", "", "é"], *sent.config[1:]]
+    assert member_spec(sent, 2, b"").config == sent.config
+    good = m.Family(sent, [ObjectSpec(ID(1, 11))], [column_entry(["a"]), column_entry(["b", "c"])])
+    assert is_sound(good)
+    for wrong in (b"", column_entry([]), b"\xc1", msgspec.msgpack.encode(["a", 1]), msgspec.msgpack.encode("a")):
+        assert not is_sound(msgspec.structs.replace(good, args=[*good.args, wrong]))
+    for kind in ("py/", "builtin/load"):
+        assert not is_sound(msgspec.structs.replace(good, spec=msgspec.structs.replace(sent, task_type=kind)))
+    pickled = msgspec.structs.replace(sent, config=[b"", *sent.config[1:]])
+    assert not is_sound(msgspec.structs.replace(good, spec=pickled))
 
 
 def test_what_is_no_family_is_told_apart() -> None:
