@@ -120,6 +120,9 @@ class Lab:
             path = settings / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(values))
+        pages = folder / "config" / "labconfig" / "page_config.json"
+        pages.parent.mkdir()
+        pages.write_text(json.dumps({"buildCheck": False}))  # else each page has node look for what could be built
         (folder / "notebooks").mkdir()
         environment = {
             **os.environ,
@@ -210,7 +213,7 @@ class Lab:
         page = None if new_page else self._free_page()
         scheme: Literal["dark", "light"] = "dark" if dark else "light"
         used = page is not None
-        page = page or self._profile.new_page()
+        page = page or self.new_page()
         page.emulate_media(color_scheme=scheme)
         opened = Notebook(self, page, path)
         try:
@@ -223,6 +226,12 @@ class Lab:
             opened.close()
         else:
             self._page = page
+
+    def new_page(self) -> Page:
+        """A page of the profile that notebooks are opened in."""
+        page = self._profile.new_page()
+        page.set_default_timeout(WAIT_MS)
+        return page
 
     def _free_page(self) -> Page | None:
         """A page with JupyterLab and no notebook."""
@@ -300,6 +309,16 @@ class Notebook:
             self.command("docmanager:open", {"path": self.path.name})
         else:
             self.page.goto(self.lab.address_of(self.path.name))
+        self._wait_for_kernel()
+
+    @contextmanager
+    def page_away(self) -> Iterator[None]:
+        """Save it, and leave it while this lasts; then load the page again, and wait for the kernel to be found."""
+        self.save()
+        self._reloaded = True
+        self.page.goto("about:blank")
+        yield
+        self.page.goto(self.lab.address_of(self.path.name))
         self._wait_for_kernel()
 
     def reload(self, *, busy: bool = False) -> None:
