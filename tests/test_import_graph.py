@@ -47,6 +47,11 @@ LAZY = {
             "rain.processes.elsewhere.holding",
             "rain.processes.guardian",
         },
+        "rain.cli.cache": {
+            "rain.client.core.reuse.entries",
+            "rain.client.core.reuse.reasons",
+            "rain.client.reuse.folder",
+        },
         "rain.cli.journal": {"rain.server.journal.checking", "rain.server.recovery.records"},
         "rain.cli.restart": {"rain.deploy.restart", "rain.deploy.stop", "rain.processes.private_folders"},
         "rain.cli.pools": {

@@ -166,6 +166,11 @@ def test_import_rain_loads_nothing_until_used() -> None:
     assert not {name for name in loaded if name.startswith(heavy)}
 
 
+def test_commands_load_what_they_need_when_they_run() -> None:
+    heavy = ("asyncio", "ssl", "numpy", "rain.client", "rain.net", "rain.objects", "rain.server", "rain.notebook")
+    assert not {name for name in loaded_by("rain.cli.commands") if name.startswith(heavy)}
+
+
 @pytest.mark.parametrize("module", ["rain.server.shell", "rain.governor.shell"])
 def test_daemons_load_no_client_and_no_decoder(module: str) -> None:
     loaded = loaded_by(module)

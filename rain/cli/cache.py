@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 import os
 import time
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
 
 from rain.cli.words.misuse import Misuse
 from rain.cli.words.printing import count, printable, table
-from rain.client.core.reuse.entries import Entry
-from rain.client.core.reuse.reasons import History, changes
-from rain.client.reuse.folder import Folder, default_folder
 from rain.common.errors import RainException
 from rain.common.formatting import duration_text, parse_bytes, size_text
+
+if TYPE_CHECKING:
+    from rain.client.core.reuse.entries import Entry
+    from rain.client.core.reuse.reasons import History
+    from rain.client.reuse.folder import Folder
 
 app = typer.Typer(
     help="Results that sessions have stored for reuse (cache=).", no_args_is_help=True, add_completion=False
@@ -33,6 +35,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 
 def _opened(path: str) -> Folder:
+    # All commands would load the client with it: a third of what they import.
+    from rain.client.reuse.folder import Folder, default_folder
+
     chosen = path or default_folder()
     if not os.path.isdir(chosen):
         raise RainException(f"there is no folder {chosen}, so no results are in it")
@@ -41,6 +46,8 @@ def _opened(path: str) -> Folder:
 
 def _entries(folder: Folder) -> list[tuple[Entry, int, float]]:
     """All results that can be read, with their sizes and last uses; the one that was used last comes last."""
+    from rain.client.core.reuse.entries import Entry
+
     found = []
     for kept in sorted(folder.kept(), key=lambda kept: kept.used):
         entry = folder.read(kept.key, use=False)
@@ -114,6 +121,8 @@ def explain(
 
 
 def _explain_result(folder: Folder, entry: Entry, as_json: bool) -> None:
+    from rain.client.core.reuse.reasons import History
+
     history = folder.history(entry.path) or History(entry.path)
     noted = next((noted for noted in history.calls if noted.key == entry.key), None)
     code = next((code for code in history.codes if noted is not None and code.digest == noted.call.code), None)
@@ -150,6 +159,8 @@ def _plain(value: Any) -> Any:
 
 
 def _explain_function(history: History, results: int, as_json: bool) -> None:
+    from rain.client.core.reuse.reasons import changes
+
     if as_json:
         print(json.dumps({"results": results, "history": _plain(history)}))
         return
