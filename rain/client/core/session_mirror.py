@@ -435,8 +435,11 @@ class SessionMirror:
             task.info = update.info
         if state is _FINISHED:
             task.error = None
+            if before is _FAILED or before is _CANCELLED:  # retried: all that is wanted of it is there already
+                self.broken -= 1
+                self._no_failure(update.id[1])
             for output in task.outputs:
-                if output.state is _O_UNFINISHED:
+                if output.state is _O_UNFINISHED or output.state is _O_FAILED:
                     output.state = _O_FINISHED
         elif state is _FAILED or state is _CANCELLED:
             task.error = update.error

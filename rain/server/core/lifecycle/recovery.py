@@ -23,6 +23,7 @@ from rain.server.core.lifecycle.settle import (
     withdraw_followers,
 )
 from rain.server.core.objects import (
+    abandon,
     drop_refused,
     drop_replicas,
     fail_object,
@@ -123,6 +124,8 @@ def revive(state: State, tasks: list[Task]) -> None:
             for obj in missing:
                 if obj.producer is not None:
                     remake(state, obj.producer)
+    for task in tasks:
+        abandon(state, task)  # one that had finished once, and of which nothing is wanted that is not there
 
 
 def _goes_on(state: State, task: Task, missing: list[Object], delay: float = 0.0) -> bool:

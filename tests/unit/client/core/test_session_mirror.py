@@ -55,6 +55,14 @@ def test_outputs_follow_their_task_without_news_of_their_own() -> None:
     assert list(mirror.failed.values()) == [second]
 
 
+def test_a_task_that_was_retried_may_have_nothing_to_do() -> None:
+    mirror, (task,) = mirror_of(1)
+    mirror.fold([news(task, T.FAILED, TaskError("exception", "x"))], [])
+    mirror.fold([news(task, T.FINISHED)], [])
+    assert (mirror.failed, mirror.broken, mirror.finished, mirror.unfinished) == ({}, 0, 1, 0)
+    assert (task.error, task.outputs[0].state) == (None, O.FINISHED)
+
+
 def test_removed_objects_lose_their_data() -> None:
     mirror, (task,) = mirror_of(1)
     place = Replica("g:1", "h")

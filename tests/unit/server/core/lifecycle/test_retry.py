@@ -223,3 +223,23 @@ def test_a_task_that_failed_when_it_made_a_lost_output_again_makes_it_again_when
     rig.turn()
     rig.finish(two, large=True)
     assert states(rig, two, small, large) == ["finished"] * 3
+
+
+def test_one_of_which_nothing_is_wanted_that_is_not_there_need_not_run() -> None:
+    """It had finished, and failed when it was to make one of its outputs again, which was let go since."""
+    rig = Rig()
+    rig.governor("g1")
+    task = rig.task(outputs=2)
+    small, large = task.outputs
+    rig.submit(task, keep=task.outputs)
+    rig.turn()
+    outputs = [rig.output(small, "g1", False, b"small"), rig.output(large, "g1", True, b"")]
+    rig.says("g1", m.Finished([m.TaskResult(task.id, 1, TaskInfo(start_time=1.0, duration=0.1), outputs)]))
+    rig.gone("g1")
+    rig.governor("g2")
+    rig.turn()
+    rig.fail(task)
+    assert [rig.state(one) for one in (task, small, large)] == ["failed", "finished", "failed"]
+    rig.ask(m.Unkeep, rig.session, [large])
+    assert isinstance(rig.ask(m.Retry, rig.session, [task.id]), m.Done)
+    assert [rig.state(one) for one in (task, small, large)] == ["finished", "finished", "removed"]
