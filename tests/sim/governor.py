@@ -111,7 +111,7 @@ class SimGovernor:
         self.files = 0
         self.builtins: dict[int, do.RunBuiltin] = {}
         self._do: dict[type, Callable[[Any], None]] = {
-            do.ToServer: lambda effect: self.outbox.append(effect.message),
+            do.ToServer: self._say,
             do.Leave: lambda effect: self._leave(),
             do.Fetch: self._fetch,
             do.CancelFetch: lambda effect: None,
@@ -136,6 +136,10 @@ class SimGovernor:
         self._ping()
 
     # -- conversation ---------------------------------------------------------------------------
+
+    def _say(self, effect: do.ToServer) -> None:
+        assert not self.core._state.away or self.side is None or self.side.open, "what runs on is told to no server"
+        self.outbox.append(effect.message)
 
     def connect(self, left: LeftStore | None = None, own: bool = False) -> None:
         self.side = self.world.server.open_governor(self)
@@ -193,8 +197,8 @@ class SimGovernor:
 
     def reset(self) -> None:
         """The server knows nothing of the conversation."""
-        if self.alive:
-            assert self.side is not None
+        assert self.side is not None
+        if self.alive and self.side.open:
             self.side.close()  # nothing that was on its way on the old connection is read any more
             kept = [message for packet in self.side.channel.unacknowledged() for message in _SAID.decode(packet)[2]]
             unheard = results_in([*kept, *self.outbox])
@@ -205,6 +209,13 @@ class SimGovernor:
             self.world.stores += 1
             self.world.came_again += bool(self.store)
             self.names = [f"store-{self.world.stores}", *self.names]
+            if self.given_up.random() < 0.5:
+                self._come_back()
+            else:  # what it runs may end before it has registered again
+                self.world.clock.after(self.given_up.random(), self._come_back)
+
+    def _come_back(self) -> None:
+        if self.alive:
             self.connect(self.left(), own=True)
 
     def die(self) -> None:
@@ -226,7 +237,8 @@ class SimGovernor:
 
     def _ping(self) -> None:
         if self.alive and self.side is not None:
-            self.side.ping()
+            if self.side.open:
+                self.side.ping()
             self.world.clock.after(PING_S, self._ping)
 
     # -- stepping -------------------------------------------------------------------------------

@@ -80,12 +80,6 @@ MUTANTS = [
         "        pass\n",
     ),
     _server(
-        "what a governor that was given up runs is not told to end",
-        "lifecycle.succession",
-        "            governor.cancels.append((id, attempt))\n",
-        "            pass\n",
-    ),
-    _server(
         "what may run once is given to others while its governor may come back",
         "lifecycle.recovery",
         "                absence.held[task] = text\n",
