@@ -46,7 +46,7 @@ from rain.governor.core import GovernorCore
 from rain.governor.core import effects as do
 from rain.governor.core import events as ev
 from rain.governor.fetch import fetch
-from rain.governor.finding import find_server, own_address_towards
+from rain.governor.finding import RECONNECT_PAUSE_S, find_server, once_answered, own_address_towards
 from rain.governor.inheritance.index_format import About
 from rain.governor.inheritance.taking import Inheritance, cluster_of, left_over, take_over
 from rain.governor.pools.zygotes.process import ZygoteProcess
@@ -66,12 +66,11 @@ from rain.net.sending import Sender
 from rain.net.transfer import in_thread, serve_get, serve_view
 from rain.net.transfer.outages import through_outages
 from rain.net.transport import Conversation, DataConnection, Listener, converse, open_data
-from rain.processes.serving import run_until_asked
+from rain.processes.serving import run_until_asked, unless_stopped
 
 log = logging.getLogger("rain.governor")
 
 TICK_S = 0.05
-RECONNECT_PAUSE_S = 0.5
 _LOOK_S = 0.01
 
 
@@ -169,9 +168,9 @@ async def govern(options: GovernorOptions, stop: asyncio.Event) -> Left:
     departures = Departures(partial(governor.leave, stop), stop, options.end, options.leave_s)
     governor.on_tick = departures.look
     try:
-        await governor.open()
-        departures.heed_signals(asyncio.get_running_loop())
-        await governor.run(stop)
+        if await unless_stopped(governor.open(), stop):
+            departures.heed_signals(asyncio.get_running_loop())
+            await governor.run(stop)
     finally:
         await governor.close()
     return Left(governor.left_because, departures.by_signal)
@@ -244,7 +243,8 @@ class Governor:
             If one of these cannot be done.
         """
         options = self.options
-        self._server = await find_server(self._addresses, options.credentials, options.deadlines)
+        find = partial(find_server, self._addresses, options.credentials, options.deadlines)
+        self._server = await once_answered(find, options.deadlines)
         if options.listen:
             host, port = parse_address(options.listen, default_port=0)
         else:
@@ -287,7 +287,7 @@ class Governor:
             on_fatal=self._fatal,
         )
         self._step = self._turns.step
-        await self._connect()
+        await once_answered(self._connect, options.deadlines)
         log.info("governor %s of %s; here: %s", self.governor_id, self._server, options.here)
         self._timer = self._loop.create_task(self._tick())
         write_ready_file(options.id_file, self.governor_id)

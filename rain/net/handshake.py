@@ -86,9 +86,12 @@ async def _dial(
     version: int = PROTOCOL_VERSION,
 ) -> Link:
     link: Link | None = None
+    accepted = False
     try:
         async with asyncio.timeout(limit_s):
-            link = await _connect(address, secure)
+            connected = await _connect(address)
+            accepted = True
+            link = await _secured(*connected, secure)
             await _prove(link, role, key, pin, pool, version)
     except OtherVersion as error:
         _abandon(link)
@@ -97,7 +100,7 @@ async def _dial(
         raise ProtocolError(f"what listens at {address} {error}") from None
     except TimeoutError:
         _abandon(link)
-        raise (RainException if link is None else Unanswered)(
+        raise (Unanswered if accepted else RainException)(
             f"{address} does not answer within HANDSHAKE_S ({limit_s:g} s): it is unreachable, busy, "
             "or not a Rain server"
         ) from None
@@ -135,21 +138,27 @@ def _abandon(link: Link | None) -> None:
         link.abort()
 
 
-async def _connect(address: str, secure: bool) -> Link:
+async def _connect(address: str) -> tuple[asyncio.Transport, Link]:
     loop = asyncio.get_running_loop()
     host, port = parse_address(address)
     try:
-        transport, link = await loop.create_connection(Link, host, port)
+        return await loop.create_connection(Link, host, port)
     except OSError as error:
         if not is_out_of_descriptors(error):
             raise
         with above_the_limit():
-            transport, link = await loop.create_connection(Link, host, port)
+            return await loop.create_connection(Link, host, port)
+
+
+async def _secured(transport: asyncio.Transport, link: Link, secure: bool) -> Link:
+    """With TLS, unless the peer is on this host and that was not asked for."""
     if not secure and is_loopback(transport.get_extra_info("peername")[0]):
         return link
     try:
         # TLS starts from the connecting side's first byte, so nothing has arrived yet.
-        secured = await loop.start_tls(transport, link, auth.connecting_context(), server_hostname="rain")
+        secured = await asyncio.get_running_loop().start_tls(
+            transport, link, auth.connecting_context(), server_hostname="rain"
+        )
     except BaseException:
         transport.abort()
         raise

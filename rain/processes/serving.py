@@ -27,3 +27,18 @@ def run_until_asked(serve: Callable[[asyncio.Event], Coroutine[Any, Any, R]]) ->
 
     check_states()
     return asyncio.run(main())
+
+
+async def unless_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> bool:
+    """Do something, unless `stop` is set before it is done; returns whether it was done, and raises what it raises."""
+    doing, stopped = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({doing, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if doing.done():
+            doing.result()
+            return True
+        return False
+    finally:
+        for one in (doing, stopped):
+            one.cancel()
+        await asyncio.wait({doing, stopped})

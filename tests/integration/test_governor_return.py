@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from rain import Client, Session, remote, tasks
 from rain.client.task import Task
 from rain.common.states import TaskState
-from tests.integration.test_cli import Shell, ends, shell  # noqa: F401
+from tests.integration.test_cli import RAIN, Shell, ends, shell  # noqa: F401
 from tests.support.waiting import until
 
 LARGE = 1 << 20
@@ -168,3 +169,24 @@ def test_of_one_that_was_not_heard_for_too_long(shell: Shell, work: Path) -> Non
         assert after["governor_id"] == before["governor_id"]
         assert executions(work) == {"made1": 1, "made2": 1, "made3": 1, "patient": 2, "brief": 1}
         assert [len(task.attempts) for task in (long, once, ends)] == [1, 1, 1]
+
+
+def test_one_that_is_started_while_its_server_is_away_waits_for_it(shell: Shell, work: Path) -> None:  # noqa: F811
+    """As that of a job which has waited for hours, and begins in such a moment. Ctrl-C ends it at once."""
+    process, address = shell.server()
+    token = shell.file(process.pid).credentials.token("client")
+    with Client(address, token=token) as client, client.new_session("waits", default=True) as session:
+        process.send_signal(signal.SIGSTOP)
+        words = [*RAIN, "governor", address, "--cpus", "1", "--deadlines", "0.5", "--logdir"]
+        started = [
+            subprocess.Popen([*words, f"{work}/{number}"], env=shell.environment, stdin=subprocess.DEVNULL, text=True)
+            for number in range(2)
+        ]
+        shell.daemons += started
+        said = "the server is being started, or stands still"
+        until(lambda: all(said in "".join(map(Path.read_text, work.glob(f"{number}/*"))) for number in range(2)))
+        ends(started[0], signal.SIGINT)
+        process.send_signal(signal.SIGCONT)
+        assert session.run(made(str(work), 1)) == bytes([1]) * LARGE
+        assert len(client.get_server_info()["governors"]) == 1
+        assert started[1].poll() is None

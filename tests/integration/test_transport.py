@@ -476,6 +476,16 @@ def test_something_silent_listens():
     scenario()
 
 
+@pytest.mark.parametrize("secure", [False, True])
+@in_loop
+async def test_what_accepts_and_says_nothing_is_told_from_what_cannot_be_reached(secure):
+    """Also where TLS comes first, as it does beyond one host: such a server is waited for."""
+    with listen("127.0.0.1", 0) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(handshake.Unanswered, match="does not answer within HANDSHAKE_S"):
+            await handshake._dial(address, "client", b"k" * 32, b"", 0.1, 0, secure=secure)
+
+
 @in_loop
 async def test_a_wrong_key(caplog):
     server = Server()
