@@ -61,6 +61,10 @@ def _heir(state: State, session: Session, event: ServerGone) -> Session | None:
     heir = Session(session.id)
     heir.envs, heir.estimates, heir.tasks_seen = session.envs, session.estimates, session.tasks_seen
     session.estimates = {}
+    for executor in running:  # first, as members of families have their inputs in common
+        head_task(state, executor)
+        while (piece := next((item for item in executor.queue.values() if isinstance(item, Piece)), None)) is not None:
+            materialise(state, piece.range, piece.start)
     for executor in running:
         _take_along(state, executor, heir)
     for output in [output.id for result in ended for output in result.outputs]:
@@ -83,9 +87,7 @@ def _goes_on(executor: Executor, elsewhere: bool) -> bool:
 
 def _take_along(state: State, executor: Executor, heir: Session) -> None:
     """Move an executor, and what it runs; what stands behind that is nobody's any more."""
-    session, head = executor.session, head_task(state, executor)
-    while (piece := next((item for item in executor.queue.values() if isinstance(item, Piece)), None)) is not None:
-        materialise(state, piece.range, piece.start)
+    session, head = executor.session, executor.head
     others = []
     for task in executor.queue.values():
         assert isinstance(task, Task)

@@ -8,7 +8,7 @@ from rain.common.protocol import messages as m
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskInfo, TaskOptions
 from rain.governor.core import effects as fx
 from rain.governor.core import events as ev
-from tests.unit.governor.core.rig import Rig, blob
+from tests.unit.governor.core.rig import FUNCTION, Rig, blob
 
 FILE = LocalFile("/store/1", 1, 8, 0, 5)
 ONCE = TaskOptions(rerun="never")
@@ -114,3 +114,15 @@ def test_a_governor_that_leaves_takes_nothing_along() -> None:
     rig.assign(rig.task(1))
     rig.step(ev.LeaveAsked("SIGTERM", 10.0))
     assert "kill e1" in given_up(rig)
+
+
+def test_members_of_one_family_go_on_in_several_executors() -> None:
+    """They have their inputs in common."""
+    rig = Rig(cpus=2)
+    spec = rig.task(20, function=FUNCTION).spec
+    spec.config = [b""]
+    family = m.FamilyAssignment(spec, 1, [ObjectSpec(ID(1, 21))], [b"a", b"b", b"c"], [0.0, 0.0], [])
+    rig.server(m.Assign([], [blob(FUNCTION)], [family]))
+    given_up(rig)
+    assert registers(rig) == ["> took over , runs 1/20#1 1/22#1"]
+    rig.core.check()
