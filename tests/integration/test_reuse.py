@@ -352,10 +352,55 @@ def test_failures_are_never_stored(again: Again, log: Path) -> None:
     assert ran(log) == 2
 
 
-def test_a_retry_with_an_edited_function_is_not_taken_for_the_first_one(
+def test_a_retry_with_an_edited_function_is_stored_as_what_that_makes(
     again: Again, log: Path, monkeypatch: Any
 ) -> None:
+    """So is what follows from it: neither is taken for a result of the function before."""
     import __main__
+
+    broken = CELL.replace("return helper(x)", "return helper(x) // 0")
+
+    def more(text: bytes) -> bytes:
+        return text + b"!"
+
+    def define(source: str) -> Any:
+        fit = cell(source)["fit"]
+        fit.function.__module__ = "__main__"
+        monkeypatch.setattr(__main__, "fit", fit, raising=False)
+        return fit
+
+    def chain(source: str) -> tuple[Task[Any], Task[Any]]:
+        first = define(source)(1, str(log))
+        return first, rain.task(more)(tasks.Concat([rain.task(str)(first)]))
+
+    session = again()
+    first, last = chain(broken)
+    with pytest.raises(TaskException):
+        session.run(last)
+    define(CELL)
+    session.retry()
+    assert (first.result(), ran(log)) == (4, 2)
+    assert first.reuse.endswith(
+        "; retried with an edited function: line 13 of fit changed (return helper(x), before: return helper(x) // 0)"
+    )
+    session.wait_all()
+    session = again()
+    first, last = chain(broken)
+    with pytest.raises(TaskException):
+        session.run(last)
+    assert (last.reused, ran(log)) == (False, 3)
+    session = again()
+    first, last = chain(CELL)
+    session.submit()
+    session.wait_all()
+    assert (first.reused, last.reused, ran(log)) == (True, True, 3)
+    assert first.result() == 4
+
+
+def test_what_could_not_be_told_before_a_retry_is_stored_after_it(again: Again, log: Path, monkeypatch: Any) -> None:
+    import __main__
+
+    draws = CELL.replace("return helper(x)", "return rain.rng() and 1 // 0")
 
     def define(source: str) -> Any:
         fit = cell(source)["fit"]
@@ -364,17 +409,16 @@ def test_a_retry_with_an_edited_function_is_not_taken_for_the_first_one(
         return fit
 
     session = again()
-    task = define(CELL.replace("return helper(x)", "return helper(x) // 0"))(1, str(log))
+    task = define(draws)(1, str(log))
     with pytest.raises(TaskException):
         task.result()
+    assert "draws random numbers" in task.reuse
     define(CELL)
     session.retry()
     assert task.result() == 4
-    with pytest.warns(RainWarning, match="fit .it was retried with an edited function"):
-        again()
-    task = define(CELL.replace("return helper(x)", "return helper(x) // 0"))(1, str(log))
-    with pytest.raises(TaskException):
-        task.result()
+    again()
+    task = define(CELL)(1, str(log))
+    assert (task.result(), task.reused) == (4, True)
 
 
 def test_environment_variables_and_programs(again: Again, tmp_path: Path) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rain.client.core.records import TaskRecord
-from rain.client.functions.function import FUNCTION, function_constant, present
+from rain.client.functions.function import FUNCTION, Payload, function_constant, present
 from rain.client.handles import inside
 from rain.common.errors import RainException
 from rain.common.ids import ID
@@ -14,13 +14,19 @@ if TYPE_CHECKING:
     from rain.client.session import Session
 
 
-def present_functions(
-    session: Session, failed: list[TaskRecord], named: list[TaskRecord] | None
-) -> list[tuple[TaskRecord, ID]]:
-    """The tasks whose function has been redefined since, each with the object that holds the present function."""
+class Renewed(NamedTuple):
+    """A task whose function has been redefined since, the object that holds the present function, and that itself."""
+
+    record: TaskRecord
+    id: ID
+    payload: Payload
+
+
+def present_functions(session: Session, failed: list[TaskRecord], named: list[TaskRecord] | None) -> list[Renewed]:
+    """The tasks whose function has been redefined since."""
     mirror = inside(session).mirror
     payloads: dict[tuple[str, Any], Any] = {}
-    renewed = []
+    renewed: list[Renewed] = []
     for record in failed:
         if record.spec.function is None:
             continue
@@ -38,7 +44,7 @@ def present_functions(
         if not strange:
             id = function_constant(session, payload)
             if id != record.spec.function:
-                renewed.append((record, id))
+                renewed.append(Renewed(record, id, payload))
         elif named is None or record in named:
             raise RainException(
                 f"{record!r} cannot be retried: its function now uses {strange[0]!r}, which is not "

@@ -25,7 +25,7 @@ from rain.client.operations.operation import Operation
 from rain.client.operations.views import asker
 from rain.client.report.echo import begin_unasked, flushed
 from rain.client.report.failed_tasks import FailedTasks
-from rain.client.reuse.deciding import decided
+from rain.client.reuse.deciding import decided, rekey
 from rain.client.reuse.storing import closing
 from rain.common.errors import RainException
 from rain.common.state_styles import ends_text
@@ -389,10 +389,9 @@ def retry(session: Session, items: Any) -> Operation[None]:
     failed = list(mirror.failed.values())
     if failed:
         renewed = present_functions(session, failed, named)
-        for record, _ in renewed:
-            if record.reuse is not None:  # before it runs: what it makes now is not what its key says
-                record.reuse.unclear = "it was retried with an edited function"
-        operation = retries.retry(core, mirror, named, failed, renewed, inside(session).encoder)
+        rekey(session, failed, {one.record: one.payload for one in renewed})
+        functions = [(one.record, one.id) for one in renewed]
+        operation = retries.retry(core, mirror, named, failed, functions, inside(session).encoder)
         yield from _drive(session, operation, whole=True)
 
 

@@ -24,7 +24,7 @@ from rain.client.core.records import ObjectRecord, Record, TaskRecord
 from rain.client.core.reuse import keys
 from rain.client.core.reuse.entries import Entry
 from rain.client.core.reuse.keys import Call, Code, Part
-from rain.client.core.reuse.reasons import History, why
+from rain.client.core.reuse.reasons import History, changes, why
 from rain.client.core.reuse.task import Reuse, at_server
 from rain.client.handles import handle_of, inside
 from rain.client.operations.operation import Operation
@@ -38,11 +38,13 @@ from rain.common.task_configs import CONCAT, MAKE_DIRECTORY, PYTHON, SLICE_DIREC
 
 if TYPE_CHECKING:
     from rain.client.core.session_mirror import SessionMirror
+    from rain.client.functions.function import Payload
     from rain.client.reuse.results import Fetch, ResultCache
     from rain.client.session import Session
 
 _PURE = frozenset({CONCAT, MAKE_DIRECTORY, SLICE_DIRECTORY})
 """Builtin tasks whose results follow from their inputs: what uses these can be told without them."""
+_RETRIED = "; retried with an edited function"
 
 
 def decided(session: Session, fetch: Fetch, asked: Iterable[Record] | None = None) -> Operation[None]:
@@ -68,6 +70,25 @@ def decided(session: Session, fetch: Fetch, asked: Iterable[Record] | None = Non
     decision.look()
     wanted = None if asked is None else {getattr(record, "task", None) or record for record in asked}
     decision.carry_out(wanted)
+
+
+def rekey(session: Session, failed: list[TaskRecord], functions: dict[TaskRecord, Payload]) -> None:
+    """Some of the failed tasks of a session are about to be retried with edited functions: from now on, before they
+    run, they and those that wait for them have the keys of what they make then.
+
+    Parameters
+    ----------
+    failed : list of TaskRecord
+        All tasks that failed, those too that could not run because of another one.
+    functions : dict of TaskRecord to Payload
+        The functions that were edited.
+    """
+    results = inside(session).results
+    folder = None if results is None else results.folder()
+    if results is None or folder is None or all(record.reuse is None for record in functions):
+        return
+    ordered = sorted(failed, key=lambda record: record.spec.id.id)  # inputs are older than what uses them
+    _Decision(session, results, folder, ordered).rekey(functions)
 
 
 def _new_tasks(session: Session, results: ResultCache) -> list[TaskRecord]:
@@ -161,6 +182,41 @@ class _Decision:
             reuse.text = f"computed, and not stored: {why_not}"
             return
         reuse.key = reuse.call.key(reuse.code.path)
+
+    def rekey(self, functions: dict[TaskRecord, Payload]) -> None:
+        """Make the keys of tasks that are retried; of some the function was edited."""
+        stored: list[TaskRecord] = []
+        not_stored: list[TaskRecord] = []
+        for record in self._tasks:
+            reuse = record.reuse
+            if reuse is None:
+                continue
+            text = reuse.text
+            if record in functions:
+                before, now = reuse.code, self._results.code(functions[record])
+                if reuse.unclear == before.unclear:  # and not one of its arguments
+                    reuse.unclear = now.unclear
+                reuse.code, reuse.code_digest = now, now.digest
+                clause = next(changes(before, now), "")
+                text = text.partition(_RETRIED)[0] + _RETRIED + (f": {clause}" if clause else "")
+            if reuse.call is not None:
+                reuse.arguments = reuse.call.arguments
+            reuse.key = reuse.text = ""
+            self._identify(record, reuse)
+            reuse.text = reuse.text or text
+            (stored if reuse.key else not_stored).append(record)
+        self._expect(stored)
+        if self._results.storer is not None:
+            self._results.storer.expect_no_more(not_stored)
+        self._results.forget_digests()
+
+    def _expect(self, records: list[TaskRecord]) -> None:
+        """Have results stored, when they are there."""
+        results = self._results
+        if records:
+            if results.storer is None:
+                results.storer = Storer(self._session, results, self._folder)
+            results.storer.expect(records)
 
     def _call(self, record: TaskRecord, reuse: Reuse) -> Call:
         code, options, arguments = reuse.code, self._options(record, reuse), reuse.arguments
@@ -286,11 +342,7 @@ class _Decision:
         rest = [record for record in self._tasks if record not in self._hits]
         left = set() if asked is None else self._unneeded(rest, asked)
         sent = [record for record in rest if record not in left]
-        stored = [record for record in sent if record.reuse is not None and record.reuse.key]
-        if stored:
-            if results.storer is None:
-                results.storer = Storer(self._session, results, self._folder)
-            results.storer.expect(stored)
+        self._expect([record for record in sent if record.reuse is not None and record.reuse.key])
         dropped = self._arguments_of_hits()
         with own.connection.lock:
             for record, (entry, values) in self._hits.items():

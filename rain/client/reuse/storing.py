@@ -101,6 +101,11 @@ class Storer:
             assert record.reuse is not None
             self._expected[record] = (record.reuse.key, (handle, held(handle)))
 
+    def expect_no_more(self, records: list[TaskRecord]) -> None:
+        """These tasks are about to be retried, and what they make then is not to be stored."""
+        for record in records:
+            self._expected.pop(record, None)
+
     def flush(self) -> Future[None]:
         """Done when the results of all tasks that have finished are stored, or cannot be."""
         future: Future[None] = Future()
