@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from rain import Client, Program, RainException, SessionException, TaskException, TaskState, task, tasks
+from rain import Client, Program, RainException, SessionException, Task, TaskException, TaskState, blob, task, tasks
 from tests.support.commands import write_command
 from tests.support.waiting import GUARD_S, until
 
@@ -28,7 +28,11 @@ def two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Clien
     (tmp_path / "lib").mkdir()
     write_command(tmp_path / "bin" / "only-there", "#!/bin/sh\necho there\n")
     (tmp_path / "lib" / "only_there.py").write_text("")
-    (tmp_path / "governor.toml").write_text("[resources]\nlicences = 2\n")
+    (tmp_path / "governor.toml").write_text(
+        "[resources]\nlicences = 2\n"
+        f"[executors.example]\ncommand = '{sys.executable} -u executor.py'\n"
+        "[executors.moved]\ncommand = '/opt/moved/executor --loud'\n"
+    )
     environment = {
         **os.environ,
         "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
@@ -84,6 +88,49 @@ def test_which_governor_lacks_what(two: tuple[Client, str, str], tmp_path: Path)
             session.check(uses_it, raise_on_failure=True)
         assert session.check(uses_it.options(resources={"licences": 1}))
         assert asyncio.run(session.check_async(len))
+
+
+class Foreign(Task):
+    TASK_TYPE = "example/hello"
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__([blob("x")], ["greeting"], **options)
+
+
+class Moved(Foreign):
+    TASK_TYPE = "moved/hello"
+
+
+class Misspelt(Foreign):
+    TASK_TYPE = "exmaple/hello"
+
+
+def test_executors_in_other_languages(two: tuple[Client, str, str], tmp_path: Path) -> None:
+    """Their types, programs, resources and the files that their configs name are looked at, as of other tasks."""
+    client, _, _ = two
+    with client.new_session("foreign") as session:
+        assert session.check([Foreign()])
+        Foreign()
+        Moved()
+        Misspelt()
+        Foreign(resources={"licences": 3})
+        Foreign(config={"tables": [{"path": "/proc/self/status"}, str(tmp_path / "lib")]})
+        problems = session.check().problems
+        assert [problem.what for problem in problems] == [
+            "it is of type 'moved/hello', and '/opt/moved/executor', the program of the executor 'moved', is not on "
+            "the only governor that can run it",
+            "it is of type 'exmaple/hello', and no governor that has its resources has an executor 'exmaple' "
+            "(they offer 'example', 'moved')",
+            "it asks for licences=3, cpus=1, which no governor has; the most that one of them has is licences=2, "
+            "cpus=1",
+        ]
+        assert all(problem.level == "failure" and "test_check.py" in problem.made for problem in problems)
+        misspelt = problems[1].task
+        assert misspelt is not None
+        session.submit()
+        with pytest.raises(TaskException, match=r"no governor can ever hold it. Executor types .*'example', 'moved'"):
+            misspelt.wait(timeout=GUARD_S)
+        session.cancel()
 
 
 def test_busy_governors_answer_and_paths_of_other_hosts(two: tuple[Client, str, str], tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import xxhash
@@ -17,7 +17,7 @@ from rain.client.functions.function import Source
 from rain.client.functions.modules import folder
 from rain.client.functions.pickling import collecting, dumps, why_nots, without_running
 from rain.client.preflight.code import Uses
-from rain.client.preflight.needs import FILE, MODULE, PATH, PROGRAM, Group
+from rain.client.preflight.needs import EXECUTOR, FILE, MODULE, PATH, PROGRAM, Group
 from rain.client.preflight.pickles import Named
 from rain.client.preflight.report import FAILURE, WARNING
 from rain.common.formatting import size_text
@@ -26,7 +26,7 @@ from rain.common.limits import (
     CHECK_REPEATED_BYTES_MIN,
     PICKLED_ARGUMENT_WARN_BYTES,
 )
-from rain.common.task_configs import LOAD, LOAD_DIR, ExecuteConfig, PathConfig, PyConfig
+from rain.common.task_configs import IN_GOVERNOR, LOAD, LOAD_DIR, PYTHON, ExecuteConfig, PathConfig, PyConfig
 from rain.objects.pickling.callables import by_reference
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Gathering:
     def task(self, record: TaskRecord) -> None:
         """Look at one task."""
         spec = record.spec
-        group = self._group(record.made, spec.resources, spec.options, record.source, spec.name)
+        group = self._group(record.made, spec.resources, spec.options, record.source, spec.name, spec.task_type)
         group.begin(spec.id.id, _name(spec.name, spec.id))
         self.tasks += 1
         for item in spec.inputs:
@@ -96,6 +96,22 @@ class Gathering:
             self._program(group, config, spec.options)
         elif isinstance(config, PathConfig) and spec.task_type in (LOAD, LOAD_DIR):
             group.need(FILE, config.path, "it loads")
+        elif spec.task_type not in IN_GOVERNOR:
+            self._foreign(group, spec.task_type, config)
+
+    def _foreign(self, group: Group, task_type: str, config: Any) -> None:
+        """Look at a call of an executor in another language."""
+        kind, slash, method = task_type.partition("/")
+        if not (kind and slash and method):
+            group.say(
+                FAILURE,
+                f"it is of type {task_type!r}",
+                "a TASK_TYPE is of the form 'executor/method', with the executor's type as governors are told it",
+            )
+            return
+        group.need(EXECUTOR, kind, f"it is of type {task_type!r}")
+        for text in _texts_in(config):
+            self._path(group, text, "its config names")
 
     def _family(self, family: Family) -> None:
         template = family.template
@@ -111,12 +127,18 @@ class Gathering:
             self._pickle(group, args, "its arguments name")
 
     def _group(
-        self, made: Any, resources: Mapping[str, float], options: TaskOptions | None, source: Any, name: str | None
+        self,
+        made: Any,
+        resources: Mapping[str, float],
+        options: TaskOptions | None,
+        source: Any,
+        name: str | None,
+        task_type: str = PYTHON,
     ) -> Group:
         nodes = 1 if options is None else options.nodes
         line = tuple([part if isinstance(part, int | str) else id(part) for part in made])
         function = None if source is None else id(source.function)
-        key = (line, function, tuple(sorted(resources.items())), nodes, name)
+        key = (line, function, tuple(sorted(resources.items())), nodes, name, task_type)
         group = self._by_line.get(key)
         if group is None:
             group = self._by_line[key] = Group(describe(made), dict(resources), nodes)
@@ -294,6 +316,18 @@ class Gathering:
                 "make one object of them, data = pickled(value), and give that to every task",
                 len(users) or 1,
             )
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    """The texts of a config, which is as JSON."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _texts_in(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _texts_in(item)
 
 
 def _name(name: str | None, id: Any) -> str:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from rain.client.preflight.needs import FILE, MODULE, PATH, PROGRAM, Group, Tally
+from rain.client.preflight.needs import EXECUTOR, FILE, MODULE, PATH, PROGRAM, Group, Tally
 from rain.client.preflight.report import FAILURE, WARNING, Problem
 from rain.common.protocol.surroundings import Surroundings, Wanted
 
@@ -60,6 +60,7 @@ def wanted_of(groups: Iterable[Group]) -> Wanted:
         [name for kind, name, _ in keys if kind == MODULE],
         [(name, path) for kind, name, path in keys if kind == PROGRAM],
         list(dict.fromkeys(name for kind, name, _ in keys if kind in (PATH, FILE))),
+        [name for kind, name, _ in keys if kind == EXECUTOR],
     )
 
 
@@ -91,12 +92,24 @@ def _there(group: Group, cluster: Cluster, session: Session | None) -> list[Prob
         return [_problem(group, group.whole, level, what, cure, session)]
     asked = [governor for governor in able if isinstance(governor.found, Surroundings)]
     found = []
+    for (kind, name, _), tally in group.needs.items():
+        if kind == EXECUTOR and asked:  # tasks go only where their executor is
+            having = [governor for governor in asked if not _lacks(governor, EXECUTOR, name, None)]
+            if not having:
+                what, cure = _no_executor(name, tally.why, asked)
+                unsure = cluster.grows or len(asked) < len(able)
+                return [_problem(group, tally, WARNING if unsure else FAILURE, what, cure, session)]
+            asked = having
     if group.by_value:
-        found += _other_pythons(group, asked, cluster.python, session)
+        found += _other_pythons(group, asked, cluster, session)
     for (kind, name, path), tally in group.needs.items():
-        without = [governor for governor in asked if _lacks(governor, kind, name, path)]
+        lacks = _cannot_start if kind == EXECUTOR else _lacks
+        without = [governor for governor in asked if lacks(governor, kind, name, path)]
         if without:
-            what, cure = _missing(kind, name, path, tally.why, without, asked)
+            where = _where(without, asked, len(cluster.governors))
+            first = without[0].found
+            assert isinstance(first, Surroundings)
+            what, cure = _missing(kind, name, path, tally.why, where, first)
             found.append(_problem(group, tally, WARNING if kind == PATH else FAILURE, what, cure, session))
     return found
 
@@ -108,15 +121,16 @@ def _lacks(governor: There, kind: str, name: str, path: str | None) -> bool:
         return name in without.modules
     if kind == PROGRAM:
         return any((name, path) == (one, where) for one, where in without.programs)
+    if kind == EXECUTOR:
+        return name in without.executors
     return name in without.paths
 
 
-def _missing(
-    kind: str, name: str, path: str | None, why: str, without: Sequence[There], asked: Sequence[There]
-) -> tuple[str, str]:
-    first = without[0].found
-    assert isinstance(first, Surroundings)
-    where = _where(without, asked)
+def _cannot_start(governor: There, kind: str, name: str, path: str | None) -> bool:
+    return isinstance(governor.found, Surroundings) and name in governor.found.no_program
+
+
+def _missing(kind: str, name: str, path: str | None, why: str, where: str, first: Surroundings) -> tuple[str, str]:
     if kind == MODULE:
         cure = f"install what brings it for the Python of the governors there ({first.python} on {first.host})"
         return f"{why} the module {name!r}, which is not on {where}", cure
@@ -126,16 +140,36 @@ def _missing(
         searched = path if path is not None else first.path
         what = f"{why} {name!r}, which is not on {where}; PATH is {searched}"
         return what, 'install it there, or tell where it is: env={"PATH": ...}, or its absolute path'
+    if kind == EXECUTOR:
+        program = first.no_program[name]
+        what = f"{why}, and {program!r}, the program of the executor {name!r}, is not on {where}"
+        return what, f"install it there, or correct the command of [executors.{name}] in the governor's configuration"
     if kind == FILE:
         return f"{why} {name!r}, which is not on {where}", "load it here instead: rain.files(...), rain.directory(...)"
     what = f"{why} {name!r}, which is here but not on {where}"
     return what, "give the file itself, by rain.files(...) or rain.directory(...), or put it where all hosts see it"
 
 
-def _where(without: Sequence[There], asked: Sequence[There]) -> str:
-    """The governors that lack something, as text."""
+def _no_executor(kind: str, why: str, asked: Sequence[There]) -> tuple[str, str]:
+    types = sorted({name for one in asked if isinstance(one.found, Surroundings) for name in one.found.executors})
+    offered = f"they offer {', '.join(map(repr, types))}" if types else "they offer none"
+    what = f"{why}, and no governor that has its resources has an executor {kind!r} ({offered})"
+    return what, f"correct TASK_TYPE, or start a governor with it: --config FILE with [executors.{kind}]"
+
+
+def _where(without: Sequence[There], asked: Sequence[There], there: int) -> str:
+    """The governors that lack something, as text.
+
+    Parameters
+    ----------
+    asked : sequence of There
+        Those on which the task can run.
+    there : int
+        How many governors there are.
+    """
     if len(without) == len(asked):
-        return "the only governor" if len(asked) == 1 else f"any of the {len(asked)} governors"
+        able = " that can run it" if len(asked) < there else ""
+        return f"the only governor{able}" if len(asked) == 1 else f"any of the {len(asked)} governors{able}"
     named = ", ".join(_named(governor) for governor in without[:_NAMED_MAX])
     more = f" and {len(without) - _NAMED_MAX} more" if len(without) > _NAMED_MAX else ""
     return f"{'governor' if len(without) == 1 else 'governors'} {named}{more} ({len(without)} of {len(asked)})"
@@ -146,7 +180,9 @@ def _named(governor: There) -> str:
     return f"{governor.id} on {host}" if host else governor.id
 
 
-def _other_pythons(group: Group, asked: Sequence[There], python: str, session: Session | None) -> list[Problem]:
+def _other_pythons(group: Group, asked: Sequence[There], cluster: Cluster, session: Session | None) -> list[Problem]:
+    python = cluster.python
+
     def minor(version: str) -> list[str]:
         return version.split(".")[:2]
 
@@ -159,7 +195,8 @@ def _other_pythons(group: Group, asked: Sequence[There], python: str, session: S
         return []
     first = others[0].found
     assert isinstance(first, Surroundings)
-    what = f"its code is sent as that of Python {python}; {_where(others, asked)} has Python {first.python}"
+    where = _where(others, asked, len(cluster.governors))
+    what = f"its code is sent as that of Python {python}; {where} has Python {first.python}"
     cure = "let both have the same version, or put the function into a module that is installed there"
     return [_problem(group, group.whole, FAILURE, what, cure, session)]
 

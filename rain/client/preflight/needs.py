@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-MODULE, PROGRAM, PATH, FILE = "module", "program", "path", "file"
-"""What is needed: a module; a program; a file that a text seems to name; a file that a builtin task loads."""
+MODULE, PROGRAM, PATH, FILE, EXECUTOR = "module", "program", "path", "file", "executor"
+"""What is needed: a module; a program; a file that a text seems to name; a file that a builtin task loads; an
+executor in another language."""
 
 
 class Said(NamedTuple):

@@ -6,6 +6,8 @@ import msgspec
 
 SURROUNDINGS = "surroundings"
 """The name of the view."""
+EXECUTORS_VARIABLE = "RAIN_EXECUTORS"
+"""Tells the executor that makes this view the governor's executors in other languages: JSON, a program by type."""
 
 
 class Wanted(msgspec.Struct, array_like=True, frozen=True):
@@ -19,11 +21,14 @@ class Wanted(msgspec.Struct, array_like=True, frozen=True):
         The first word of a command, and the PATH of its task if it has one of its own.
     paths : list of str
         Absolute ones.
+    executors : list of str
+        Types of executors in other languages.
     """
 
     modules: list[str] = []
     programs: list[tuple[str, str | None]] = []
     paths: list[str] = []
+    executors: list[str] = []
 
 
 class Surroundings(msgspec.Struct, array_like=True, frozen=True):
@@ -37,6 +42,10 @@ class Surroundings(msgspec.Struct, array_like=True, frozen=True):
         PATH.
     without : Wanted
         The part of what is wanted that is not there.
+    executors : list of str
+        The types of executors in other languages that the governor has.
+    no_program : dict of str to str
+        Those of them that are wanted and cannot be started, because this program is not there.
     """
 
     host_id: str
@@ -44,6 +53,8 @@ class Surroundings(msgspec.Struct, array_like=True, frozen=True):
     python: str
     path: str
     without: Wanted
+    executors: list[str] = []
+    no_program: dict[str, str] = {}
 
 
 encode_wanted = msgspec.msgpack.Encoder().encode

@@ -12,9 +12,10 @@ with them.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,7 @@ from rain.common.protocol.messages import (
     TaskResult,
     WantModule,
 )
+from rain.common.protocol.surroundings import EXECUTORS_VARIABLE, SURROUNDINGS
 from rain.common.spec import TaskSpec, TaskSpecInput
 from rain.common.task_configs import VIEW, ViewConfig
 from rain.governor.core.events import ExecutorExited
@@ -95,16 +97,25 @@ class Viewing:
     store : Store
     say : callable
         Says something to the server.
+    commands : mapping of str to sequence of str
+        The command of each type of executors in other languages.
     """
 
     def __init__(
-        self, governor_id: str, host_id: str, work_dir: str, store: Store, say: Callable[[WantModule], None]
+        self,
+        governor_id: str,
+        host_id: str,
+        work_dir: str,
+        store: Store,
+        say: Callable[[WantModule], None],
+        commands: Mapping[str, Sequence[str]],
     ) -> None:
         self._governor_id = governor_id
         self._host_id = host_id
         self._work_dir = work_dir
         self._store = store
         self._say = say
+        self._programs = {kind: command[0] for kind, command in commands.items()}
         self._loop = asyncio.get_running_loop()
         self._pool: PythonExecutors | None = None
         self._executor_ids = 0
@@ -218,6 +229,8 @@ class Viewing:
         here = if_here(request.env, self._host_id)
         folder = os.path.join(self._work_dir, f"viewer-{viewer.id}")
         env = {GPUS_VARIABLE: "", "MPLBACKEND": "agg"}
+        if request.what == SURROUNDINGS:
+            env[EXECUTORS_VARIABLE] = json.dumps(self._programs)
         setup = setup_of(viewer.id, key[0], self._governor_id, folder, self._store, here, env, {"cpus": 1.0})
         self._pool.start(viewer.id, PY, setup, here)
         return viewer

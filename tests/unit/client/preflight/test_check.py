@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rain import Input, Program, RainException, RainWarning, Session, blob, pickled, task, tasks
+from rain import Input, Program, RainException, RainWarning, Session, Task, blob, pickled, task, tasks
 from rain.client.preflight.report import CheckReport
 
 LOCK = threading.Lock()
@@ -54,6 +54,27 @@ def test_parts_of_a_function_that_cannot_be_pickled(detached: Session) -> None:
     assert report.problems[0].task is None
     with pytest.raises(RainException, match="global 'LOCK'"):
         detached.check(fit, raise_on_failure=True)
+
+
+def test_calls_of_executors_in_other_languages(
+    detached: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "table.csv").write_text("1")
+
+    class Wrong(Task):
+        TASK_TYPE = "hello"
+
+    class Foreign(Task):
+        TASK_TYPE = "example/hello"
+
+    Wrong([], [])
+    Foreign([], [], config={"tables": [{"path": "table.csv"}]})
+    report = detached.check()
+    assert [(problem.level, problem.what.partition(";")[0]) for problem in report.problems] == [
+        ("failure", "it is of type 'hello'"),
+        ("warning", "its config names 'table.csv', a file of the current folder here"),
+    ]
 
 
 def test_values_and_generators_that_are_not_run(detached: Session) -> None:

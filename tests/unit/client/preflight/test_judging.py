@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rain.client.preflight.judging import Cluster, There, problems_of, wanted_of
-from rain.client.preflight.needs import FILE, MODULE, PATH, PROGRAM, Group
+from rain.client.preflight.needs import EXECUTOR, FILE, MODULE, PATH, PROGRAM, Group
 from rain.client.preflight.report import FAILURE, WARNING, CheckReport, Problem
 from rain.common.protocol.surroundings import Surroundings, Wanted
 
@@ -56,6 +56,28 @@ def test_who_lacks_what() -> None:
     many = [there(str(n), Wanted(["numpy"])) for n in range(5)]
     (text,) = [text for _, text in told([one], *many, there("b"))]
     assert "governors 0 on host-0, 1 on host-1, 2 on host-2 and 2 more (5 of 6)" in text
+
+
+def test_governors_without_an_executor_in_another_language() -> None:
+    one = group()
+    one.need(EXECUTOR, "julia", "it is of type 'julia/fit'")
+    none = Surroundings("h", "host", "3.11.7", "/bin", Wanted(executors=["julia"]), ["r"])
+    broken = Surroundings("h", "host", "3.11.7", "/bin", Wanted(), ["julia", "r"], {"julia": "/opt/julia"})
+    has = Surroundings("h", "host", "3.11.7", "/bin", Wanted(), ["julia"])
+    cpus = {"cpus": 2.0}
+    assert wanted_of([one]) == Wanted(executors=["julia"])
+    assert told([one], There("a", cpus, has), There("b", cpus, none)) == [], "it is placed where the executor is"
+    nobody = (
+        "it is of type 'julia/fit', and no governor that has its resources has an executor 'julia' (they offer 'r')"
+    )
+    assert told([one], There("a", {"cpus": 0.5}, has), There("b", cpus, none)) == [(FAILURE, nobody)]
+    assert told([one], There("b", cpus, none), grows=True) == [(WARNING, nobody)]
+    assert told([one], There("a", cpus, broken), There("b", cpus, none)) == [
+        (FAILURE, "it is of type 'julia/fit', and '/opt/julia', the program of the executor 'julia', is not on the "
+                  "only governor that can run it")
+    ]  # fmt: skip
+    assert told([one], There("a", cpus, none), there("b", "it is busy"))[0] == (WARNING, nobody)
+    assert told([one], there("a", "it is busy")) == [(WARNING, "could not be asked: it is busy")]
 
 
 def test_only_governors_count_on_which_the_task_can_run() -> None:
