@@ -18,6 +18,7 @@ from rain.client.report.call_text import HIDDEN
 from rain.common.errors import RainException
 from rain.common.protocol.encoding import encode_json
 from rain.common.state_styles import LOOKS, SEVERITY
+from rain.common.task_configs import PYTHON, PyConfig, read_config
 from rain.notebook.details import code_of, object_details, task_details, task_link
 from rain.notebook.governor_loads import governors_of
 from rain.notebook.graph_model import View, queries
@@ -35,6 +36,7 @@ from rain.notebook.report.redaction import Secrets
 from rain.notebook.report.scenes import Scenes
 
 if TYPE_CHECKING:
+    from rain.client.core.records import TaskRecord
     from rain.client.session import Session
 
 LINKS_MAX = 50
@@ -74,7 +76,7 @@ def gathered(session: Session, packages: Iterable[str], seconds: float) -> tuple
         notes.append(f"{scenes.left_out} groups are not drawn opened; the table lists their tasks.")
     report = Report(
         made=now,
-        versions=_versions(packages),
+        versions=_versions(packages, _seeds(session, tasks)),
         notes=notes,
         session=view.session,
         looks=LOOKS,
@@ -156,13 +158,27 @@ def _tokens(session: Session) -> list[str]:
     return [credentials.token("client"), credentials.token("client").partition("-")[2]]
 
 
-def _versions(packages: Iterable[str]) -> list[Version]:
-    """Rain's, Python's, the system's, and those of packages."""
+def _seeds(session: Session, tasks: Iterable[TaskRecord]) -> str:
+    """The seeds with which tasks draw from `rain.rng`, as text; empty if the session was given none."""
+    counts: dict[int, int] = {}
+    for record in tasks:
+        seed = read_config(record.spec.config, PyConfig).seed if record.spec.task_type.startswith(PYTHON) else None
+        if seed is not None:
+            counts[seed] = counts.get(seed, 0) + 1
+    if len(counts) > 1:
+        return ", ".join(f"{seed} ({number} task{'s' * (number != 1)})" for seed, number in counts.items())
+    return "".join(map(str, counts)) or ("" if session.seed is None else str(session.seed))
+
+
+def _versions(packages: Iterable[str], seeds: str) -> list[Version]:
+    """Rain's, Python's, the system's, and those of packages; and the session's seed: what the same results take."""
     found = [
         Version("Rain", __version__),
         Version("Python", f"{platform.python_version()} ({platform.python_implementation()})"),
         Version("System", f"{platform.system()} {platform.release()}, {platform.machine()}"),
     ]
+    if seeds:
+        found.append(Version("Seed of rain.rng()", seeds))
     for name in packages:
         try:
             found.append(Version(name, metadata.version(name)))

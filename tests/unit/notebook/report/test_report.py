@@ -372,3 +372,22 @@ def test_only_reports_are_replaced(tmp_path: Path) -> None:
     assert run.session.report(first) == first
     assert Path(first).read_text() != before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data.csv", "run.html"]
+
+
+def test_the_seeds_of_the_session_are_told() -> None:
+    def told(session: Session) -> dict[str, str]:
+        return {one.name: one.version for one in gathered(session, [], 1.0)[0].versions}
+
+    run = Run()
+    with run.session.bind_only():
+        split(blob(b"1"))
+        assert "Seed of rain.rng()" not in told(run.session)
+        run.session.seed = 42
+        assert told(run.session)["Seed of rain.rng()"] == "42"
+        split(blob(b"2"))
+        assert told(run.session)["Seed of rain.rng()"] == "42"
+        run.session.seed = 43
+        join(split(blob(b"3")), blob(b"4"))
+        assert told(run.session)["Seed of rain.rng()"] == "42 (1 task), 43 (2 tasks)"
+        report, secrets = gathered(run.session, [], 1.0)
+        assert "42 (1 task), 43 (2 tasks)" in page(report, encoded(report, secrets), "", secrets.hide_all)
