@@ -273,12 +273,7 @@ class Governor:
             step_later=lambda event: self._turns.step_later(event),
         )
         self._viewing = Viewing(
-            self.governor_id,
-            self._host_id,
-            options.work_dir,
-            self._store,
-            lambda message: self._say(message),
-            options.config.executors,
+            self.governor_id, self._host_id, options.work_dir, self._store, options.config.executors, self._say
         )
         self._handlers.update(self._attempts.handlers())
         self._instead.update(self._attempts.instead())

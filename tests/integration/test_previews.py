@@ -114,7 +114,7 @@ class Rig:
     def __init__(self, folder):
         self.store = Store(str(folder))
         self.said = []
-        self.viewing = Viewing("here:1", "host", str(folder), self.store, self.said.append)
+        self.viewing = Viewing("here:1", "host", str(folder), self.store, {}, self.said.append)
         self.numbers = 0
 
     def put(self, value):

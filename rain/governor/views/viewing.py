@@ -95,10 +95,10 @@ class Viewing:
     work_dir : str
         In which its executors get folders.
     store : Store
-    say : callable
-        Says something to the server.
     commands : mapping of str to sequence of str
         The command of each type of executors in other languages.
+    say : callable
+        Says something to the server.
     """
 
     def __init__(
@@ -107,8 +107,8 @@ class Viewing:
         host_id: str,
         work_dir: str,
         store: Store,
-        say: Callable[[WantModule], None],
         commands: Mapping[str, Sequence[str]],
+        say: Callable[[WantModule], None],
     ) -> None:
         self._governor_id = governor_id
         self._host_id = host_id
