@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.browser.expecting import expect
-from tests.browser.lab import Lab
+from tests.browser.lab import Lab, Notebook
 from tests.browser.test_graph import CONNECT, VIEW, node, show
 
 FIT = """
@@ -127,50 +127,6 @@ def test_a_run_is_kept_in_sight_explained_edited_and_run_again(lab: Lab, gate: P
         assert notebook.problems == []
 
 
-def test_a_governor_of_a_private_cluster_is_killed_and_recovers(lab: Lab, gate: Path) -> None:
-    cells = [CONNECT, f"task = waits({str(gate)!r}, name='long'); session.submit()", "session"]
-    with lab.open(cells) as notebook:
-        page = notebook.page
-        show(notebook, 0, 1, 2)
-        expect(node(notebook, "long")).to_have_attribute("data-s", "running")
-        page.click(".rain-tab:has-text('governors')")
-        tile = page.locator(".rain-tile-name")
-        expect(tile).to_have_text("this host")
-        before = tile.get_attribute("title")
-        page.get_by_role("button", name="Kill this governor").click()
-        shot(page, "kill")
-        page.get_by_role("button", name="Leave it").click()
-        page.get_by_role("button", name="Kill this governor").click()
-        page.get_by_role("button", name="Kill it, watch it recover").click()
-        expect(page.locator(".rain-governors .rain-tab-note[role=status]")).to_contain_text(f"{before} was killed")
-        expect(tile).not_to_have_attribute("title", before)
-        page.click(".rain-tab:has-text('graph')")
-        gate.touch()
-        expect(node(notebook, "long")).to_have_attribute("data-s", "finished")
-        assert notebook.problems == []
-
-
-def test_a_view_goes_on_over_the_death_of_the_server(lab: Lab, gate: Path) -> None:
-    kill = "from rain.chaos.targets import found\nos.kill(found(os.getpid(), 'server')[0], 9)"
-    cells = [
-        CONNECT,
-        f"task = waits({str(gate)!r}, name='long'); task.keep_outputs(); session.submit()",
-        "session",
-        kill,
-        "print(task.output.fetch().get_bytes(), task.info.attempts, session)",
-    ]
-    with lab.open(cells) as notebook:
-        show(notebook, 0, 1, 2)
-        expect(node(notebook, "long")).to_have_attribute("data-s", "running")
-        notebook.run(3)
-        gate.touch()
-        expect(node(notebook, "long")).to_have_attribute("data-s", "finished")
-        notebook.run(4)
-        notebook.wait_text(4, "b'done' 1 <Session 1 'shown' open, 1/1 tasks finished>")
-        shot(notebook.page, "server")
-        assert notebook.problems == []
-
-
 TABLE = """
 import io
 import pyarrow as pa, pyarrow.parquet as pq
@@ -189,32 +145,81 @@ session.submit()
 session.wait(cars)
 cars
 """
+KILL = """
+from rain.chaos.targets import found
+os.kill(found(os.getpid(), 'server')[0], 9)
+"""
 
 
-def test_a_table_is_sorted_and_filtered_where_it_lies(lab: Lab) -> None:
-    with lab.open([CONNECT, TABLE]) as notebook:
-        page = notebook.page
-        notebook.run(0)
-        notebook.wait_done(0)
-        notebook.run(1)
-        head = page.locator(".rain-data [role=columnheader]")
-        first = page.locator(".rain-data .rain-item").first
-        expect(first).to_contain_text("car <b>0</b>")
-        page.locator(".rain-data-name", has_text="speed").click()
-        expect(head.nth(2)).to_have_attribute("aria-sort", "ascending")
-        page.locator(".rain-data-name", has_text="speed").click()
-        expect(head.nth(2)).to_have_attribute("aria-sort", "descending")
-        expect(first).to_contain_text("100002")
-        expect(page.locator(".rain-insp-note").first).to_contain_text("The first 1,000 of 600,000 rows.")
-        page.get_by_label("column to filter by").select_option(label="speed")
-        page.locator(".rain-row-filters input").fill("< 5000")
-        page.locator(".rain-row-filters input").press("Enter")
-        expect(first).to_contain_text("4999")
-        page.locator(".rain-row-filters input").fill("abc")
-        page.locator(".rain-row-filters input").press("Enter")
-        expect(page.locator(".rain-insp-error")).to_contain_text("'abc' cannot be compared with it")
-        expect(page.get_by_role("button", name="speed < 5000 ×")).to_be_visible()
-        shot(page, "table")
-        page.get_by_role("button", name="speed < 5000 ×").click()
-        expect(first).to_contain_text("100002")
+def test_what_is_killed_recovers_and_a_table_lies_where_it_is(lab: Lab, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    cells = [
+        CONNECT,
+        f"task = waits({str(first)!r}, name='long'); session.submit()",
+        "session",
+        f"again = waits({str(second)!r}, name='again'); again.keep_outputs(); session.submit()",
+        KILL,
+        "print(again.output.fetch().get_bytes(), again.info.attempts, session)",
+        TABLE,
+    ]
+    with lab.open(cells) as notebook:
+        show(notebook, 0, 1, 2)
+        check_a_governor_is_killed_and_recovers(notebook, first)
+        show(notebook, 3)
+        check_a_view_goes_on_over_the_death_of_the_server(notebook, 4, 5, second)
+        check_a_table_is_sorted_and_filtered_where_it_lies(notebook, 6)
         assert notebook.problems == []
+
+
+def check_a_governor_is_killed_and_recovers(notebook: Notebook, gate: Path) -> None:
+    page = notebook.page
+    expect(node(notebook, "long")).to_have_attribute("data-s", "running")
+    page.click(".rain-tab:has-text('governors')")
+    tile = page.locator(".rain-tile-name")
+    expect(tile).to_have_text("this host")
+    before = tile.get_attribute("title")
+    page.get_by_role("button", name="Kill this governor").click()
+    shot(page, "kill")
+    page.get_by_role("button", name="Leave it").click()
+    page.get_by_role("button", name="Kill this governor").click()
+    page.get_by_role("button", name="Kill it, watch it recover").click()
+    expect(page.locator(".rain-governors .rain-tab-note[role=status]")).to_contain_text(f"{before} was killed")
+    expect(tile).not_to_have_attribute("title", before)
+    page.click(".rain-tab:has-text('graph')")
+    gate.touch()
+    expect(node(notebook, "long")).to_have_attribute("data-s", "finished")
+
+
+def check_a_view_goes_on_over_the_death_of_the_server(notebook: Notebook, kill: int, after: int, gate: Path) -> None:
+    expect(node(notebook, "again")).to_have_attribute("data-s", "running")
+    notebook.run(kill)
+    gate.touch()
+    expect(node(notebook, "again")).to_have_attribute("data-s", "finished")
+    notebook.run(after)
+    notebook.wait_text(after, "b'done' 1 <Session 1 'shown' open, 2/2 tasks finished>")
+    shot(notebook.page, "server")
+
+
+def check_a_table_is_sorted_and_filtered_where_it_lies(notebook: Notebook, cell: int) -> None:
+    page = notebook.page
+    notebook.run(cell)
+    head = page.locator(".rain-data [role=columnheader]")
+    first = page.locator(".rain-data .rain-item").first
+    expect(first).to_contain_text("car <b>0</b>")
+    page.locator(".rain-data-name", has_text="speed").click()
+    expect(head.nth(2)).to_have_attribute("aria-sort", "ascending")
+    page.locator(".rain-data-name", has_text="speed").click()
+    expect(head.nth(2)).to_have_attribute("aria-sort", "descending")
+    expect(first).to_contain_text("100002")
+    expect(page.locator(".rain-insp-note").first).to_contain_text("The first 1,000 of 600,000 rows.")
+    page.get_by_label("column to filter by").select_option(label="speed")
+    page.locator(".rain-row-filters input").fill("< 5000")
+    page.locator(".rain-row-filters input").press("Enter")
+    expect(first).to_contain_text("4999")
+    page.locator(".rain-row-filters input").fill("abc")
+    page.locator(".rain-row-filters input").press("Enter")
+    expect(page.locator(".rain-insp-error")).to_contain_text("'abc' cannot be compared with it")
+    expect(page.get_by_role("button", name="speed < 5000 ×")).to_be_visible()
+    shot(page, "table")
+    page.get_by_role("button", name="speed < 5000 ×").click()
+    expect(first).to_contain_text("100002")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.browser.expecting import expect
-from tests.browser.lab import Lab, Notebook
+from tests.browser.lab import LOOK_MS, Lab, Notebook
 
 START = """
 %load_ext rain.notebook
@@ -164,6 +164,7 @@ def check_table(found: Any, columns: list[str], last: str, rows: int) -> None:
             return grid.getAttribute('aria-rowcount') === count;
         }""",
         arg=[grid.element_handle(), str(rows + 1)],
+        polling=LOOK_MS,
     )
     grid.evaluate("(grid) => { grid.scrollTop = grid.scrollHeight; }")
     expect(grid).to_contain_text(last)
@@ -213,6 +214,7 @@ def wait_cells(grid: Any, column: int, texts: list[str]) -> None:
                 && one.bottom <= box.bottom + 1 && Math.abs(one.left - found[0].left) < 1);
         }""",
         arg=[grid.element_handle(), str(column), texts],
+        polling=LOOK_MS,
     )
 
 

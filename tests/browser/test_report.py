@@ -8,20 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 
 from rain import Client, remote
 from tests.browser.expecting import expect
-from tests.browser.lab import WAIT_MS, Lab
+from tests.browser.lab import Lab
 
 PLANTED = "planted-in-a-variable"
 BYTES_MAX = 1_000_000
 TASKS = 1000
-
-
-@pytest.fixture
-def chromium(lab: Lab) -> Browser:
-    return lab.browser
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +44,10 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def page(chromium: Browser, report: Path) -> Iterator[Page]:
+def page(lab: Lab, report: Path) -> Iterator[Page]:
     """The report in a page; what its console says, and what it asks for, is nothing."""
-    page = chromium.new_page(viewport={"width": 1300, "height": 950})
-    page.set_default_timeout(WAIT_MS)
+    page = lab.new_page()
+    page.set_viewport_size({"width": 1300, "height": 950})
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
@@ -129,8 +124,8 @@ def test_a_report_by_keyboard(page: Page) -> None:
     page.wait_for_selector(f'[data-key="{key}"]')
 
 
-def test_a_report_without_scripts(chromium: Browser, report: Path) -> None:
-    context = chromium.new_context(java_script_enabled=False)
+def test_a_report_without_scripts(lab: Lab, report: Path) -> None:
+    context = lab.browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(report.as_uri())
     expect(page.get_by_role("img", name=re.compile("Session a search"))).to_be_visible()
