@@ -95,19 +95,29 @@ class Wire:
 
 
 class Clock:
-    """Lets a loop's time run ahead, with turns enough for what travels meanwhile."""
+    """Lets a loop's time run ahead, with turns enough for what travels meanwhile.
+
+    What these turns take themselves does not count: on a busy machine that is seconds.
+    """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.loop = asyncio.get_running_loop()
         self._real = self.loop.time
+        self._stopped: float | None = None
         self.offset = 0.0
-        monkeypatch.setattr(self.loop, "time", lambda: self._real() + self.offset)
+        monkeypatch.setattr(self.loop, "time", self._time)
+
+    def _time(self) -> float:
+        return (self._real() if self._stopped is None else self._stopped) + self.offset
 
     async def pass_by(self, seconds: float) -> None:
+        began = self._stopped = self._real()
         for _ in range(round(2 * seconds)):
             self.offset += 0.5
             for _ in range(8):
                 await asyncio.sleep(0)
+        self.offset -= self._real() - began
+        self._stopped = None
 
 
 def _talk(client: Peer, server: Peer, words: range) -> None:
