@@ -3,9 +3,7 @@ away, and those that begin when it is back, are used."""
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -43,23 +41,26 @@ def story(cluster: Hosts, engine: str, options: list[str], folder: Path, taken: 
         [path] = (folder / "rain").glob("*.json")
         return connection_files.read(path)
 
+    def send(signal: str, pid: int) -> None:
+        cluster.run("sh", "-c", f"kill -{signal} {pid}")  # the hosts have processes of their own
+
     def up(count: int) -> bool:
         return f" {count} up" in cluster.run(*rain("pool", "list"))
 
     until(lambda: up(1), "one place is up, and two wait in the queue")
     with cluster.start([sys.executable, "-P", str(SCRIPTS / "stays.py"), ADDRESS, str(agreed), "1"]) as script:
         until(lambda: (agreed / "begun").exists() or script.poll() is not None, "it runs")
-        os.kill(server().pid, signal.SIGKILL)
+        send("KILL", server().pid)
         assert cluster.run(*rain("status")), "it is back"
         taken.pop()()
         until(lambda: up(2), "a place that began after the server was back")
-        os.kill(server().guardian, signal.SIGSTOP)  # so that it starts no server for a while
-        os.kill(server().pid, signal.SIGKILL)
+        send("STOP", server().guardian)  # so that it starts no server for a while
+        send("KILL", server().pid)
         taken.pop()()
         places = folder / ".local/state/rain/pools"
         said = "the server is being started, or stands still"
         until(lambda: any(said in path.read_text() for path in places.rglob("*.log")), "a place began meanwhile")
-        os.kill(server().guardian, signal.SIGCONT)
+        send("CONT", server().guardian)
         until(lambda: up(3), "it has waited for the server")
         (agreed / "happened").touch()
         output, _ = script.communicate()

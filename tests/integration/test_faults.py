@@ -279,9 +279,9 @@ ORPHANS = """
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_a_killed_client_leaves_nothing(marked: Marked, tmp_path: Path, number: int) -> None:
-    mark = tmp_path / "mark"
+def client_is_killed(marked: Marked, folder: Path, number: int) -> None:
+    """... and nothing of it is left."""
+    mark = folder / "mark"
     code = textwrap.dedent(ORPHANS).format(mark=mark)
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert process.stdout
@@ -291,8 +291,8 @@ def test_a_killed_client_leaves_nothing(marked: Marked, tmp_path: Path, number: 
     until(lambda: not marked.processes(), "all processes are gone")
 
 
-@pytest.mark.parametrize("part", ["guardian", "governor", "server"])
-def test_a_killed_part_leaves_nothing_after_close(marked: Marked, part: str) -> None:
+def part_is_killed(marked: Marked, part: str) -> None:
+    """... and nothing of its cluster is left when its client closes."""
     with Client.local(cpus=1) as client, client.new_session("parts", default=True) as session:
         tasks.Execute("setsid sleep 600 & sleep 600", shell=True)
         session.submit()
@@ -307,6 +307,28 @@ def test_a_killed_part_leaves_nothing_after_close(marked: Marked, part: str) -> 
     until(lambda: not marked.processes(), "all processes are gone")
 
 
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_killed_client_leaves_nothing(marked: Marked, tmp_path: Path, number: int) -> None:
+    client_is_killed(marked, tmp_path, number)
+
+
+@pytest.mark.parametrize("part", ["guardian", "governor", "server"])
+def test_a_killed_part_leaves_nothing_after_close(marked: Marked, part: str) -> None:
+    part_is_killed(marked, part)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("part", ["client", "guardian", "governor", "server"])
+def test_killed_twenty_times_each_leaves_nothing(marked: Marked, tmp_path: Path, part: str) -> None:
+    for number in range(20):
+        (folder := tmp_path / str(number)).mkdir()
+        if part == "client":
+            client_is_killed(marked, folder, signal.SIGKILL)
+        else:
+            part_is_killed(marked, part)
+
+
 def test_a_client_of_a_dead_server_does_not_hang(marked: Marked) -> None:
     with Client.local(cpus=1) as client:
         session = client.new_session("dead")
@@ -315,12 +337,15 @@ def test_a_client_of_a_dead_server_does_not_hang(marked: Marked) -> None:
             session.run(tasks.Sleep(blob("a"), 600), timeout=GUARD_S)
 
 
-def test_many_starts_and_stops_leave_nothing(marked: Marked) -> None:
+@pytest.mark.parametrize(
+    "cycles", [3, pytest.param(200, marks=[pytest.mark.soak, pytest.mark.timeout(1800)])], ids=["few", "many"]
+)
+def test_many_starts_and_stops_leave_nothing(marked: Marked, cycles: int) -> None:
     own = psutil.Process()
     with Client.local(cpus=1):
         pass
     descriptors, threads = own.num_fds(), own.num_threads()
-    for _ in range(3):
+    for _ in range(cycles):
         with Client.local(cpus=1) as client, client.new_session("short") as session:
             assert session.run(tasks.Concat([blob("a")])) == b"a"
     until(lambda: not marked.processes(), "all processes are gone")

@@ -171,6 +171,42 @@ def test_of_one_that_was_not_heard_for_too_long(shell: Shell, work: Path) -> Non
         assert [len(task.attempts) for task in (long, once, ends)] == [1, 1, 1]
 
 
+@pytest.mark.soak
+@pytest.mark.timeout(1200)
+def test_fifty_pauses_lose_nothing(shell: Shell, work: Path) -> None:  # noqa: F811
+    """One of two governors is stopped until it is given up, 50 times, while tasks run that end in the meantime or
+    after it; one of them may run once."""
+    hurried = ("--deadlines", "0.1")
+    process, address = shell.server(*hurried)
+    token = shell.file(process.pid).credentials.token("client")
+    with Client(address, token=token) as client, client.new_session("pauses") as session:
+        governors = [shell.daemon("governor", address, "--cpus", "2", *hurried) for _ in range(2)]
+        until(lambda: len(client.get_server_info()["governors"]) == 2)
+        once = patient(str(work), rerun="never")
+        once.keep_outputs()
+        session.submit()
+        until(lambda: once.state is TaskState.RUNNING)
+        expected = []
+        for turn in range(50):
+            some = [made(str(work), number) for number in range(2 * turn, 2 * turn + 2)]
+            for task in some:
+                task.keep_outputs()
+            session.submit()
+            expected += some
+            paused = governors[turn % 2]
+            paused.send_signal(signal.SIGSTOP)
+            until(lambda: len(client.get_server_info()["governors"]) == 1, "it is given up")
+            paused.send_signal(signal.SIGCONT)
+            until(lambda: len(client.get_server_info()["governors"]) == 2, "it is back")
+            for task in some:
+                task.wait()
+        (work / "go").touch()
+        assert once.output.fetch().load() == b"\1"
+        assert executions(work)["patient"] == 1
+        values = [task.output.fetch().load()[:1] for task in expected]
+        assert values == [bytes([number]) for number in range(100)]
+
+
 def test_one_that_is_started_while_its_server_is_away_waits_for_it(shell: Shell, work: Path) -> None:  # noqa: F811
     """As that of a job which has waited for hours, and begins in such a moment. Ctrl-C ends it at once."""
     process, address = shell.server()
