@@ -20,6 +20,7 @@ from distributed.chaos import KillWorker
 from rain import Client, Output, RainException, remote
 from rain.deploy.pools.places import PlaceState
 from rain.deploy.pools.pool import Pool
+from rain.processes import connection_files
 from tests import snippets
 from tests.engines.slurm_cluster import LOGIN, SlurmCluster, missing
 from tests.support.processes import Marked
@@ -55,6 +56,17 @@ def nap(ctx: Any, seconds: float) -> Any:
 
     time.sleep(seconds)
     return os.getppid()
+
+
+@remote(outputs=[Output(encode="json")])
+def held(ctx: Any, gate: str, folder: str, number: int) -> Any:
+    import os
+    import time
+
+    open(f"{folder}/held-{number}.{os.getpid()}", "w").close()
+    while os.path.exists(gate):
+        time.sleep(0.01)
+    return os.getpid()
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -157,6 +169,30 @@ def other_ends(cluster: LocalCluster, dask_client: DaskClient, marked: Marked) -
 
 async def added(plugin: Any, dask_worker: Any) -> None:
     await dask_worker.plugin_add(plugin)
+
+
+def test_places_outlive_the_server_and_one_that_waited_is_used(cluster: LocalCluster, tmp_path: Path) -> None:
+    with Client.local(governors=0) as client:
+        pool = client.pool(cluster, 4)
+        pool.wait(3, timeout=100)
+        before = {one["governor_id"] for one in client.get_server_info()["governors"]}
+        with client.new_session("outlives", default=True) as session:
+            (gate := tmp_path / "gate").touch()
+            running = [held(os.fspath(gate), os.fspath(tmp_path), number) for number in range(3)]
+            for task in running:
+                task.keep_outputs()
+            session.submit()
+            until(lambda: len(list(tmp_path.glob("held-*"))) == 3, "all run")
+            assert client._cluster is not None
+            os.kill(connection_files.read(client._cluster.connection_file).pid, signal.SIGKILL)
+            assert len(client.get_server_info()["governors"]) == 3, "it is back"
+            cluster.scale(4)
+            until(lambda: places(pool, PlaceState.UP) == 4, "the place that waited")
+            gate.unlink()
+            assert len({task.output.fetch().load() for task in running}) == 3
+            assert len(list(tmp_path.glob("held-*"))) == 3, "none ran twice"
+            assert len(set(session.run(*[nap(0.2) for _ in range(40)]))) == 4
+        assert before < {one["governor_id"] for one in client.get_server_info()["governors"]}
 
 
 @pytest.mark.soak
