@@ -1,4 +1,4 @@
-"""Control from JupyterLab: a side panel, why a task waits, stale results run again, a governor that is killed."""
+"""Control from JupyterLab: a side panel, why a task waits, stale results run again, what is killed, reused or lost."""
 
 from __future__ import annotations
 
@@ -151,8 +151,8 @@ os.kill(found(os.getpid(), 'server')[0], 9)
 """
 
 
-def test_what_is_killed_recovers_and_a_table_lies_where_it_is(lab: Lab, tmp_path: Path) -> None:
-    first, second = tmp_path / "first", tmp_path / "second"
+def test_what_is_killed_lies_elsewhere_was_there_or_gets_lost(lab: Lab, tmp_path: Path) -> None:
+    first, second, results = tmp_path / "first", tmp_path / "second", str(tmp_path / "results")
     cells = [
         CONNECT,
         f"task = waits({str(first)!r}, name='long'); session.submit()",
@@ -161,6 +161,10 @@ def test_what_is_killed_recovers_and_a_table_lies_where_it_is(lab: Lab, tmp_path
         KILL,
         "print(again.output.fetch().get_bytes(), again.info.attempts, session)",
         TABLE,
+        REUSES.format(close="", folder=results, factor="2"),
+        REUSES.format(close="again.close() or ", folder=results, factor="'<script>' and 3"),
+        LOSES,
+        "len(lost)",
     ]
     with lab.open(cells) as notebook:
         show(notebook, 0, 1, 2)
@@ -168,6 +172,8 @@ def test_what_is_killed_recovers_and_a_table_lies_where_it_is(lab: Lab, tmp_path
         show(notebook, 3)
         check_a_view_goes_on_over_the_death_of_the_server(notebook, 4, 5, second)
         check_a_table_is_sorted_and_filtered_where_it_lies(notebook, 6)
+        check_what_was_reused_and_what_has_changed(notebook, 7, 8)
+        check_what_has_no_answer_is_asked_again(notebook, 9, 10)
         assert notebook.problems == []
 
 
@@ -223,3 +229,77 @@ def check_a_table_is_sorted_and_filtered_where_it_lies(notebook: Notebook, cell:
     shot(page, "table")
     page.get_by_role("button", name="speed < 5000 ×").click()
     expect(first).to_contain_text("100002")
+
+
+REUSES = """
+import rain
+import numpy as np
+from rain import task
+again = {close}client.new_session("again", cache={folder!r})
+again.set_as_default()
+@task
+def make(n):
+    return np.arange(n) ** 2
+@task(name="<b>fit</b>")
+def fit(data, rate=1):
+    # see <img src=x onerror=alert(1)>
+    return int(data.sum()) * {factor}
+made = make(20)
+fitted = fit(made)
+again.run(fitted)
+again
+"""
+
+
+def check_what_was_reused_and_what_has_changed(notebook: Notebook, *cells: int) -> None:
+    """Results of earlier runs: which they are, what has changed, and how they look."""
+    page = notebook.page
+    show(notebook, *cells)
+    view = page.locator(".rain").last
+    view.scroll_into_view_if_needed()
+    nodes = view.locator(".rain-node")
+    nodes.filter(has_text="make").click()
+    expect(view).to_contain_text("reused: made on 20")
+    shot(page, "reuse-made")
+    nodes.filter(has_text="<b>fit</b>").click()
+    expect(view).to_contain_text("recomputed because line 12 of fit")
+    expect(view).to_contain_text("* '<script>' and 3, before: return int(data.sum()) * 2)")
+    shot(page, "reuse-fit")
+    nodes.filter(has_text="result").first.click()
+    expect(view).to_contain_text("int64")
+    shot(page, "reuse-value")
+    view.get_by_role("tab", name="table").click()
+    expect(view.locator(".rain-task-row", has_text="make")).to_contain_text("✓ reused")
+    shot(page, "reuse-table")
+    assert page.locator("b", has_text=re.compile("^fit$")).count() == 0
+
+
+LOSES = """
+from rain import Session, tasks
+from rain.notebook import widget_of
+session = Session(None, 99, "lost")
+with session.bind_only():
+    tasks.Concat([], name="first")
+widget = widget_of(session)
+lost = []
+
+def say(content, buffers=None, kept=widget.send):
+    if content["type"] == "reply" and len(lost) < 2:
+        lost.append(content)
+    else:
+        kept(content, buffers)
+
+widget.send = say
+session
+"""
+
+
+def check_what_has_no_answer_is_asked_again(notebook: Notebook, cell: int, count: int) -> None:
+    """Answers get lost between kernel and page: Jupyter's server drops them while a cell writes very much."""
+    notebook.run(cell)
+    notebook.wait_done(cell)
+    view = notebook.page.locator(".jp-CodeCell").nth(cell).locator(VIEW)
+    expect(view.locator(".rain-node", has_text="first")).to_be_visible()
+    notebook.run(count)
+    notebook.wait_done(count)
+    assert notebook.outputs(count)[0]["data"]["text/plain"] == "2"

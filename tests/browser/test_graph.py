@@ -76,8 +76,8 @@ def frozen(notebook: Notebook, cell: int) -> str:
 
 
 def test_tasks_while_cells_run(lab: Lab, tmp_path: Path) -> None:
-    """One kernel: colours change, a click is answered, a task is cancelled, two views beside each other outlive it."""
-    first, second, go, never = (tmp_path / name for name in ("first", "second", "go", "never"))
+    """Colours change, a click is answered, tasks are cancelled and tell how far they are, two views stand in a row."""
+    first, second, go, never, fitted = (tmp_path / name for name in ("first", "second", "go", "never", "go on"))
     cells = [
         CONNECT,
         "session",
@@ -86,6 +86,7 @@ def test_tasks_while_cells_run(lab: Lab, tmp_path: Path) -> None:
         f"task = waits({str(go)!r}, name='clicked')\nsession.submit()\nsession.wait_all()\nprint('over')",
         f"task = waits({str(never)!r}, name='unwanted')\nsession.submit()\n"
         "print(session.wait_all(raise_on_failure=False))",
+        FITS + f"fits({str(fitted)!r}); session.submit()",
         "session.close()",
         "session = client.new_session('shown twice', default=True)\nwaits('/', name='root')\nsession.submit()\n"
         "session.wait_all()",
@@ -106,11 +107,12 @@ def test_tasks_while_cells_run(lab: Lab, tmp_path: Path) -> None:
         notebook.wait_done(2)
         check_a_click_is_answered(notebook, 3, go)
         check_a_running_task_is_cancelled_from_its_details(notebook, 4)
-        notebook.run(5)
+        check_a_bar_and_a_thumbnail_live(notebook, 5, fitted)
+        notebook.run(6)
         svg = frozen(notebook, 1)
         assert "one" in svg
         assert "finished" in svg
-        check_a_row_of_widgets_outlives_the_session(notebook, 6, 7, 8)
+        check_a_row_of_widgets_outlives_the_session(notebook, 7, 8, 9)
         assert notebook.problems == []
 
 
@@ -156,6 +158,52 @@ def check_a_running_task_is_cancelled_from_its_details(notebook: Notebook, cell:
     details.get_by_role("button", name=re.compile("cancel", re.I)).click()
     expect(node(notebook, "unwanted")).to_have_attribute("data-s", "cancelled")
     notebook.wait_done(cell)
+
+
+FITS = """
+@remote(outputs=0)
+def fits(ctx, path):
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(3, 3))
+    figure.subplots().plot([3, 1, 2])
+    ctx.progress(300, 1200, "loss <b>0.1</b>")
+    ctx.show(figure, "so far")
+    while not os.path.exists(path):
+        time.sleep(0.01)
+    ctx.progress(900, 1200)
+    while not os.path.exists(path + "2"):
+        time.sleep(0.01)
+"""
+
+
+def check_a_bar_and_a_thumbnail_live(notebook: Notebook, cell: int, path: Path) -> None:
+    """What a running task says of itself, in its node and in its details; gone when it ends."""
+    details = notebook.page.locator(f"{VIEW} .rain-details")
+    details.get_by_title(re.compile("^close")).click()  # it may lie above the next node
+    notebook.run(cell)
+    notebook.wait_done(cell)
+    task = node(notebook, "fits")
+    bar, track = task.locator(".rain-done"), task.locator(".rain-track")
+    expect(bar).to_be_visible()
+    share = "(bar) => bar.width.baseVal.value / bar.previousElementSibling.width.baseVal.value"
+    assert round(bar.evaluate(share), 2) == 0.25
+    expect(task.locator(".rain-thumb image")).to_be_visible()
+    expect(task).to_have_attribute("aria-label", re.compile("300 of 1,200 · loss <b>0.1</b>"))
+    task.click()
+    expect(details.get_by_role("progressbar", name="progress")).to_have_attribute("value", "0.25")
+    expect(details).to_contain_text("300 of 1,200 · loss <b>0.1</b>")
+    expect(details).to_contain_text("matplotlib.figure.Figure")
+    picture = details.get_by_role("img", name="so far")
+    expect(picture).to_be_visible()
+    assert picture.evaluate("(image) => image.naturalWidth") == 320
+    path.touch()
+    expect(details).to_contain_text("900 of 1,200")
+    assert round(bar.evaluate(share), 2) == 0.75
+    path.with_name(path.name + "2").touch()
+    expect(track).to_have_count(0)
+    expect(task.locator(".rain-thumb")).to_have_count(0)
+    expect(details.get_by_role("progressbar")).to_have_count(0)
 
 
 ROW = """

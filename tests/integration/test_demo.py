@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import json
 import os
 import re
 import shutil
@@ -19,7 +20,8 @@ from rain.notebook.report.page import MARK
 from tests.support.processes import Marked
 from tests.support.waiting import until
 
-DEMO = Path(__file__).resolve().parents[2] / "tools" / "demo.py"
+ROOT = Path(__file__).resolve().parents[2]
+DEMO = ROOT / "tools" / "demo.py"
 
 
 def run(output: Path) -> subprocess.CompletedProcess[str]:
@@ -30,6 +32,13 @@ def accuracies(text: str) -> dict[str, list[float]]:
     """The rows of the table that the demo prints."""
     rows = re.findall(r"^([a-z][a-z ]+?) +((?:\d\.\d+ *)+)$", text, re.MULTILINE)
     return {name: [float(value) for value in values.split()] for name, values in rows}
+
+
+def committed() -> str:
+    """The table that the notebook is committed with."""
+    cells = json.loads((ROOT / "notebooks" / "2_cross_validation.ipynb").read_text())["cells"]
+    (cell,) = [cell for cell in cells if "accuracies" in cell["metadata"].get("tags", [])]
+    return "".join(text for output in cell["outputs"] for text in output["text"])
 
 
 def only_these(programs: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,6 +73,9 @@ def test_it_classifies_flowers_and_writes_a_page(marked: Marked, tmp_path: Path)
     table = accuracies(done.stdout)
     assert {"logistic regression", "nearest neighbours"} <= table.keys()
     assert ("libsvm" in table) == bool(shutil.which("svm-train"))
+    assert table == {name: row for name, row in accuracies(committed()).items() if name in table}
+    if "libsvm" in table:
+        assert committed() in done.stdout
     for row in table.values():
         assert len(row) == 4
         assert row[-1] > 0.9

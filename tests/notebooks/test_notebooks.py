@@ -14,24 +14,27 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-PARAMETERS = [
-    pytest.param(path, id=path.stem, marks=[pytest.mark.needs("svm-train")] if "cross" in path.stem else [])
-    for path in NOTEBOOKS
-    if "cluster" not in path.stem  # tests/engines/test_example.py runs it
-]
+ELSEWHERE = {
+    "10_from_one_machine_to_a_cluster": "tests/engines/test_example.py",
+    "2_cross_validation": "tests/integration/test_demo.py",
+}
+"""Notebooks that other tests run, and compare."""
 SIZE_MAX = 200_000
 """In bytes; a code host shows larger files as text, or not at all."""
 
 
-@pytest.mark.parametrize("path", PARAMETERS)
-def test_it_runs(path: Path) -> None:
-    """And shows what it is committed with, where that is marked."""
-    # Of the plugins that are installed only those that it needs: half of the time is imports.
+def test_they_run() -> None:
+    """And show what they are committed with, where that is marked. In one process: imports are half of the time."""
+    paths = [path for path in NOTEBOOKS if path.stem not in ELSEWHERE]
+    assert len(paths) == len(NOTEBOOKS) - len(ELSEWHERE)
+    # Of the plugins that are installed only those that it needs.
     plugins = ["tools.light_imports", "pytest_timeout", "nbval.plugin", "no:cacheprovider"]
-    command = [sys.executable, "-m", "pytest", "-q", "--nbval-lax", *(f"-p{name}" for name in plugins), str(path)]
+    command = [sys.executable, "-m", "pytest", "-q", "--nbval-lax", *(f"-p{name}" for name in plugins)]
     environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
+    done = subprocess.run([*command, *map(str, paths)], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
+    cells = sum(cell["cell_type"] == "code" for path in paths for cell in json.loads(path.read_text())["cells"])
+    assert f"{cells} passed" in done.stdout
 
 
 def outputs(path: Path) -> list[dict[str, Any]]:
