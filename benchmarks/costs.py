@@ -1,6 +1,8 @@
-"""Processor time a task, of client, server, governor and executors apart: W1 by a loop of calls, and by `map`.
+"""Processor time a task, of client, server, governor and executors apart: W1 by a loop of calls, and by `map`; and of
+W2 (`chain`) and W3 (`tree`), if asked for.
 
-    python benchmarks/costs.py [loop] [map] [--n 20000] [--runs 7] [--unkept] [--base PATH] [--no-journal] [--threads]
+    python benchmarks/costs.py [loop] [map] [chain] [tree] [--n 20000] [--runs 7] [--base PATH] [--unkept] [--threads]
+                               [--no-journal]
 
 starts a cluster of two cpus for each round, warms it, runs the workload once and prints medians of the rounds, in
 microseconds a task, and the server's own memory at the end. With `--base` the checkout there (`git worktree add
@@ -30,10 +32,44 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from peerlib import TREE_WIDTH, layered
 
 HERE = Path(__file__).resolve().parent
 ROLES = {"rain-server": "server", "rain-governor": "governor", "rain-executor": "executors"}
 HOW = ("loop", "map")
+
+
+def chain(noop: Any, n: int) -> list[Any]:
+    """Each takes what the one before has made."""
+    made = [noop(0)]
+    for _ in range(n - 1):
+        made.append(noop(made[-1]))
+    return made
+
+
+def tree(noop: Any, n: int) -> list[Any]:
+    """Layers, of which each task takes what two of the layer below have made."""
+    import rain_bodies
+
+    from rain import Remote
+
+    concat = Remote(rain_bodies.concat, auto_load=True, auto_encode="pickle")
+    leaf = Remote(rain_bodies.leaf, auto_load=True, auto_encode="pickle")
+    first, *layers = layered(max(2, n // TREE_WIDTH))
+    below = [leaf(k) for k in range(len(first))]
+    made = list(below)
+    for layer in layers:
+        below = [concat(below[a], below[b]) for a, b in layer]
+        made += below
+    return made
+
+
+BUILDERS = {
+    "loop": lambda noop, n: [noop(i) for i in range(n)],
+    "map": lambda noop, n: noop.map(range(n)),
+    "chain": chain,
+    "tree": tree,
+}
 WARM = 3000
 LOOK_S = 0.1
 IDLE_NS = 5_000_000
@@ -105,10 +141,10 @@ def one_round(how: str, n: int, kept: bool, journal: bool = True) -> dict[str, A
         before = spent_when_idle()
         marks = [time.process_time()]
         began = time.perf_counter()
-        made = noop.map(range(n)) if how == "map" else [noop(i) for i in range(n)]
+        made = BUILDERS[how](noop, n)
         marks.append(time.process_time())
         if kept:
-            session.keep(made)
+            session.keep(made[-1:] if how == "chain" else made)
         marks.append(time.process_time())
         session.submit()
         marks.append(time.process_time())
@@ -174,7 +210,7 @@ def flat(found: dict[str, Any]) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("how", nargs="*", choices=[*HOW, []], default=[])
+    parser.add_argument("how", nargs="*", choices=[*BUILDERS, []], default=[])
     parser.add_argument("--n", type=int, default=20_000, help="tasks")
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--unkept", action="store_true", help="results do not come to the client")

@@ -282,6 +282,9 @@ PREFETCH_MEMBERS_S = 0.016
 PREFETCH_TASKS_MAX = 64
 PREFETCH_MEMBERS_MAX = 2048
 """Members of a family that an executor is given at once."""
+HANDED_ON_COUNT_MAX = 256
+HANDED_ON_BYTES_MAX = MIB
+"""Outputs that an executor keeps for tasks that follow in its queue."""
 RESULT_HOLD_S = 0.002
 """How long an executor may hold finished results to send several at once."""
 MEMBERS_HOLD_S = 0.008

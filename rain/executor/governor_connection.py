@@ -180,7 +180,7 @@ class GovernorConnection:
                 self._waiting.update(items)
                 self.arrived = True
                 return
-        self._send_messages([Recalled(_numbers(dict(items)))])
+        self._send_messages([Recalled(_numbers(dict(items)), unasked=True)])
 
     def _give_back(self, numbers: Sequence[int]) -> list[int]:
         with self._state:
@@ -320,7 +320,12 @@ class GovernorConnection:
             self._waiting.clear()
             self._taken_of = None
         self.flush()
-        self._send_messages([Results([], stale=True), Recalled(numbers)])
+        self._send_messages([Results([], stale=True), Recalled(numbers, unasked=True)])
+
+    def return_task(self, task: ExecutorTask) -> None:
+        """Give back a task that cannot run here now, when all that ran before it is told."""
+        self.flush()
+        self._send_messages([Recalled([task.number], unasked=True)])
 
     def _send_messages(self, messages: Sequence[Any]) -> None:
         with self._sending:

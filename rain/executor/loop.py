@@ -38,6 +38,7 @@ from rain.executor.progress import Teller
 from rain.executor.progress_bars import BarFinder
 from rain.executor.python.attempt import MemberAttempt
 from rain.executor.python.exception_report import describe
+from rain.executor.python.handed_on import HandedOn
 from rain.executor.python.members import Member, as_task_result
 from rain.executor.python.modules import prepare_path
 from rain.executor.python.tasks import Alike, Interrupted, PythonTasks, Stale
@@ -88,6 +89,7 @@ class Executor:
         self._interrupting = 0  # number of the task that a SIGINT on its way is meant for
         self._seconds: dict[ID | None, float] = {}  # how long each function took last
         self._forked = False
+        self._handed_on = HandedOn()
 
     def serve(self) -> NoReturn:
         connection = self._connection
@@ -111,14 +113,15 @@ class Executor:
                 if not self._python.arrived():
                     connection.give_up(task)
                     continue
-            if (
-                isinstance(task, Member)
-                and task.family.spec.task_type == PYTHON
-                and (alike := self._python.alike(task)) is not None
-            ):
-                self._run_members(task, alike)
-            else:
-                self._run(task)
+            if isinstance(task, Member):
+                alike = self._python.alike(task) if task.family.spec.task_type == PYTHON else None
+                if alike is not None:
+                    self._run_members(task, alike)
+                    continue
+            elif not self._handed_on.fill(task):
+                connection.return_task(task)
+                continue
+            self._run(task)
 
     def _prepare(self, setup: ExecutorSetup) -> None:
         self._setup = setup
@@ -262,6 +265,8 @@ class Executor:
                     connection.flush()
                 return
             result = as_task_result(member, result)
+        if isinstance(task, ExecutorTask):
+            self._handed_on.ended(task, result)
         self._add_streams(result, stdout, stderr)
         if connection.hold(encoded(result), ended):
             connection.flush()

@@ -24,6 +24,7 @@ from rain.common.protocol.messages import (
     TaskOutput,
     TaskResult,
 )
+from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.governor.core import effects as do
 from rain.governor.core import events as ev
 from rain.governor.core.records import PROGRAM, PY
@@ -93,7 +94,7 @@ class Attempts:
         self.builtins = Builtins(governor_id, store, on_ended=self._builtin_ended)
         events = PoolEvents(
             results=self._results,
-            recalled=lambda executor_id, numbers: step(ev.ExecutorRecalled(executor_id, numbers)),
+            recalled=lambda executor_id, numbers, unasked: step(ev.ExecutorRecalled(executor_id, numbers, unasked)),
             exited=self._exited,
             module_wanted=lambda executor_id, name: step(ev.ModuleWanted(executor_id, name)),
             progressed=lambda executor_id, tasks: step(ev.TasksProgressed(executor_id, tasks)),
@@ -214,7 +215,12 @@ class Attempts:
                     item.number,
                     assignment.attempt,
                     spec,
-                    [self._input(known, wanted.label) for known, wanted in zip(item.inputs, spec.inputs, strict=True)],
+                    [
+                        ExecutorInput(ObjectSpec(known.id), ObjectInfo(), wanted.label, None, awaited=True)
+                        if isinstance(known, do.Awaited)
+                        else self._input(known, wanted.label)
+                        for known, wanted in zip(item.inputs, spec.inputs, strict=True)
+                    ],
                     assignment.outputs,
                     function,
                     assignment.nodes,

@@ -92,7 +92,7 @@ class Rig:
         self.members.append(result)
         self._changes.tell()
 
-    def _on_recalled(self, executor_id: int, numbers: list[int]) -> None:
+    def _on_recalled(self, executor_id: int, numbers: list[int], _unasked: bool) -> None:
         self.recalled.append((executor_id, numbers))
         self._changes.tell()
 

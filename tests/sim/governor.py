@@ -61,6 +61,7 @@ class PaperExecutor:
         self.dead = False
         self.run = 0
         self.results: list[Any] = []  # of tasks, and of members of families
+        self.made: dict[ID, bytes] = {}  # small outputs, which it hands on
         self.preview: ID | None = None
 
 
@@ -422,8 +423,10 @@ class SimGovernor:
                 executor.members.update(range(given.number, given.number + given.stop - given.start))
         for item in [one for given in effect.items for one in apart(given)]:
             spec = item.assignment.spec
-            values = [self.store[wanted.id][0] for wanted in spec.inputs]
-            assert not self.unread.intersection(wanted.id for wanted in spec.inputs), f"{spec.id}: inputs are unread"
+            awaited = {known.id for known in item.inputs if isinstance(known, do.Awaited)}
+            values = [b"" if wanted.id in awaited else self.store[wanted.id][0] for wanted in spec.inputs]
+            present = {wanted.id for wanted in spec.inputs} - awaited
+            assert not self.unread.intersection(present), f"{spec.id}: inputs are unread"
             if item.function is not None:
                 if item.function_cached:
                     assert spec.function in executor.functions, f"{spec.id}: the function was never sent"
@@ -440,7 +443,17 @@ class SimGovernor:
             return
         executor.running = executor.queue.pop(0)
         executor.run += 1
-        item = executor.running[0]
+        item, values = executor.running
+        for place, known in enumerate(item.inputs):
+            if isinstance(known, do.Awaited):
+                self.world.awaited += 1
+                if known.id not in executor.made or self.random.random() < 0.05:
+                    executor.running = None
+                    self._report(id, executor)
+                    self.step(ev.ExecutorRecalled(id, [item.number], unasked=True))
+                    self._next(id, executor)
+                    return
+                values[place] = executor.made[known.id]
         if item.assignment.spec.task_type == COMPANION:
             self._look_later(id, executor)
             self.world.clock.after(0.001 + 0.05 * self.random.random(), self._companion_up, id, executor, executor.run)
@@ -483,6 +496,11 @@ class SimGovernor:
             self._exit(id, executor, "was killed by signal SIGSEGV")
             return
         executor.running = None
+        for spec in item.assignment.outputs:
+            executor.made.pop(spec.id, None)
+        executor.made.update(
+            (output.id, output.location.data) for output in result.outputs if isinstance(output.location, Inline)
+        )
         if item.number in executor.members and self.columns.random() < 0.9 and is_plain(result):
             executor.results.append(as_columns(result))
         else:

@@ -82,6 +82,8 @@ class Graph:
         self.gangs = Random(session_id + len(self.first))  # so that histories without gangs are what they were
         self.families = Random(session_id + 1_000_003)  # dice of their own
         self.hangs = Random(session_id + 2_000_003)  # dice of their own
+        self.chains = Random(session_id + 3_000_003)  # dice of their own
+        self.short: tuple[dict[str, float], ID] | None = None  # what short tasks ask for, and their function
         self.random = random
         self.next = 0
         self.tasks: dict[ID, TaskSpec] = {}
@@ -128,6 +130,10 @@ class Graph:
         keep: list[ID] = []
         style = random.choice(["random", "chain", "wide", "tree"])
         place, members = -1, 0
+        self.short = None
+        if self.chains.random() < 0.4:
+            self.short = self.chains.choice(resources), self.chains.choice(self.functions)
+            style = self.chains.choice([style, "chain", "chain", "tree"])
         if self.families.random() < 0.4:
             members = self.families.choice([2, 3, 4, 8])
             count = max(2, count - members)
@@ -194,7 +200,11 @@ class Graph:
         if self.gangs.random() < 0.08 and kind in ("py/", "builtin/execute") and able > 1:
             nodes = self.gangs.randint(2, min(able, 3))
             options = msgspec.structs.replace(options or TaskOptions(), nodes=nodes)
-        milliseconds = random.choice([0.1, 0.1, 1.0, 10.0, 100.0, 1500.0])
+        milliseconds, size = random.choice([0.1, 0.1, 1.0, 10.0, 100.0, 1500.0]), random.choice([0, 0, 0, MB, MB, GB])
+        on_several = options is not None and options.nodes
+        if self.short is not None and kind == "py/" and not on_several and self.chains.random() < 0.9:
+            resources, function = self.short
+            milliseconds, size = 0.1, 0
         if behaviour == OK and self.hangs.random() < 0.06:
             hangs = self.hangs.random() < 0.5
             timeout = self.hangs.choice([0.2, 0.6]) if hangs else 60.0
@@ -204,7 +214,7 @@ class Graph:
         spec = TaskSpec(
             id,
             kind,
-            config_of(kind, [behaviour, str(id), random.choice([0, 0, 0, MB, MB, GB]), milliseconds]),
+            config_of(kind, [behaviour, str(id), size, milliseconds]),
             [TaskSpecInput(input, f"in{i}") for i, input in enumerate(inputs)],
             [output.id for output in outputs],
             dict(resources),

@@ -7,6 +7,7 @@ import os
 
 import pytest
 
+from tests.sim.chain_mutants import CHAIN_MUTANTS
 from tests.sim.deadline_mutants import DEADLINE_MUTANTS
 from tests.sim.family_mutants import FAMILY_MUTANTS
 from tests.sim.mutants import MUTANTS as OTHERS
@@ -15,7 +16,7 @@ from tests.sim.restart_mutants import RESTART_MUTANTS
 from tests.sim.test_sim import collected
 from tests.sim.world import run_seed
 
-MUTANTS = [*OTHERS, *RESTART_MUTANTS, *FAMILY_MUTANTS]
+MUTANTS = [*OTHERS, *RESTART_MUTANTS, *FAMILY_MUTANTS, *CHAIN_MUTANTS]
 
 SEEDS = int(os.environ.get("RAIN_MUTANT_SEEDS", "3000"))
 

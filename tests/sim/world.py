@@ -88,6 +88,7 @@ class World:
         self.inherited = 0
         self.came_again = 0
         self.kills: Counter[ID] = Counter()
+        self.awaited = 0  # how often an executor came to a task with an input that one before it was to make
         self.losses = 0
         self.deaths = 0
         self.departures = 0

@@ -1128,12 +1128,14 @@ class ModuleFound(Message):
 
 
 class ExecutorInput(Part):
-    """An input as an executor gets it. `location` None: the store does not hold it any more."""
+    """An input as an executor gets it. `location` None: the store does not hold it any more; with `awaited`: a task
+    that was given to the executor before makes it, and of `spec` only the id is told."""
 
     spec: ObjectSpec
     info: ObjectInfo
     label: str | None
     location: Inline | LocalFile | None
+    awaited: bool = False
 
     @property
     def path(self) -> str | None:
@@ -1212,7 +1214,10 @@ class Recall(Message):
 
 
 class Recalled(Message):
+    """These will not run here. `unasked`: it is no answer; the executor has outdated code, or not what they await."""
+
     numbers: list[int]
+    unasked: bool = False
 
 
 class Interrupt(Message):

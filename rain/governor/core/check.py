@@ -112,6 +112,21 @@ def _check_queue(state: State, executor: Executor, killed: bool) -> None:
             assert number in recalled or killed, f"{task} is to leave, and its executor was not asked for it"
         # One that is stopped may have a successor here: of a task on several governors that lost one of them.
         assert fate is _FORGET or fate is _STOP or session.tasks.get(task.id) is task
+    _check_chain(state, executor)
+
+
+def _check_chain(state: State, executor: Executor) -> None:
+    chain, queue = executor.chain, executor.queue
+    assert not chain.nexts or executor in state.following
+    for id, task in chain.makers.items():
+        assert queue.get(task.number) is task
+        assert any(spec.id == id for spec in task.assignment.outputs)
+    for task, makers in chain.before.items():
+        assert queue.get(task.number) is task
+        assert all(maker.number < task.number or maker.executor is not executor for maker in makers)
+    for maker, tasks in chain.behind.items():
+        assert queue.get(maker.number) is maker
+        assert all(maker in chain.before[task] for task in tasks)
 
 
 def _check_session(state: State, session: Session) -> None:
@@ -147,6 +162,8 @@ def _check_session(state: State, session: Session) -> None:
         elif phase in IN_EXECUTOR:
             assert task.executor is not None
             assert task.executor.queue.get(task.number) is task
+            assert task.missing == sum([obj.waiters is not None and task in obj.waiters for obj in missing])
+            assert not task.missing or task in task.executor.chain.before
         elif phase is _HELD:
             assert task in state.held
             assert task.executor is None
@@ -221,7 +238,7 @@ def _tasks(state: State, session: Session) -> list[Task]:
 def _check_presence(state: State, id: ID, obj: Object) -> None:
     presence, waiters = obj.presence, obj.waiters
     for task in waiters or ():
-        assert task.phase is _WAITING
+        assert task.phase is _WAITING or task.phase in IN_EXECUTOR
         assert obj in task.inputs
     assert not (obj.drop and not obj.uses)
     assert not obj.unread or presence in (_KNOWN, _WANTED, _FETCHING), f"{id} was read, and is not present"

@@ -20,7 +20,8 @@ from rain.governor.core.events import CompanionReady, ModuleWanted, OutputsRead,
 from rain.governor.core.executor_lifecycle import end_builtin, interrupt, recall
 from rain.governor.core.families import members
 from rain.governor.core.objects import learn
-from rain.governor.core.records import State, TakeBackRequest, Task, open_session
+from rain.governor.core.records import State, Task, open_session
+from rain.governor.core.reporting.answers import TakeBackRequest
 from rain.governor.core.tasks import add, answer_back, forget, settle_back
 from rain.governor.states import NOT_STARTED, End, ExecutorState, Fate, Phase
 

@@ -21,7 +21,9 @@ from math import inf
 
 from rain.common.limits import EXECUTOR_IDLE_S, PREFETCH_MEMBERS_MAX, PREFETCH_MEMBERS_S, PREFETCH_S, PREFETCH_TASKS_MAX
 from rain.governor.core import previews
+from rain.governor.core.chains.following import follows, makers_of, queued
 from rain.governor.core.effects import (
+    Awaited,
     ExecutorItem,
     Known,
     MemberItems,
@@ -35,15 +37,17 @@ from rain.governor.core.families.ranges import Piece, Range
 from rain.governor.core.records import (
     BUILTIN,
     BUILTINS_MAX,
+    PY,
     Builtin,
     Entry,
     Executor,
     Group,
+    Object,
     State,
     Task,
 )
 from rain.governor.resources import Allocation, ResourceRequest
-from rain.governor.states import ExecutorState, Phase, Stage
+from rain.governor.states import ExecutorState, Phase, Presence, Stage
 
 SHORT_S = 4 * PREFETCH_S
 """Tasks that are expected to take longer than this are neither queued nor queued behind."""
@@ -85,6 +89,10 @@ def dispatch(state: State, now: float) -> None:
                 entry = _head_of(group)
                 if entry is not None:
                     heappush(heads, (entry[0], entry[1], group))
+        if state.following:
+            _follow(state, blocked, now)
+    elif state.following and not state.server_behind:
+        _follow(state, [], now)
     _relieve(state, now)
     send(state)
 
@@ -310,6 +318,27 @@ def _overdue_at(executor: Executor, head: Task | Piece) -> float:
     return executor.head_at + SHORT_S + 3 * max(head.cost, 0.0)
 
 
+def _follow(state: State, blocked: list[_Blocked], now: float) -> None:
+    """Queue what waits for what tasks in the same queue make, as far as these are short and nothing more urgent wants
+    the executor's resources."""
+    for executor in list(state.following):
+        group, nexts = executor.group, executor.chain.nexts
+        if executor.state is ExecutorState.BUSY and executor.queue:
+            if any(name in group.request.units for rival in blocked for name in rival.lacking):
+                continue
+            while nexts and _has_room(executor, PREFETCH_S, now):
+                task = next(iter(nexts))
+                del nexts[task]
+                makers = makers_of(executor, task) if 0 <= task.estimate.seconds <= SHORT_S else []
+                if makers:
+                    follows(executor, task, makers)
+                    _enqueue(state, executor, task)
+        else:
+            nexts.clear()
+        if not nexts:
+            del state.following[executor]
+
+
 def _enqueue(state: State, executor: Executor, task: Task) -> None:
     executor.number += 1
     number = executor.number
@@ -323,12 +352,14 @@ def _enqueue(state: State, executor: Executor, task: Task) -> None:
     inputs = task.inputs
     function = task.function
     if function is None:
-        item = ExecutorItem(number, task.assignment, [_known(obj.known) for obj in inputs])
+        item = ExecutorItem(number, task.assignment, [_given(obj) for obj in inputs])
     else:
         cached = function.id in executor.functions
         if not cached:
             executor.functions.add(function.id)
-        item = ExecutorItem(number, task.assignment, [_known(obj.known) for obj in inputs[:-1]], function.known, cached)
+        item = ExecutorItem(number, task.assignment, [_given(obj) for obj in inputs[:-1]], function.known, cached)
+    if task.group.kind == PY:
+        queued(state, executor, task)
     items = state.runs.get(executor)
     if items is None:
         state.runs[executor] = [item]
@@ -359,6 +390,13 @@ def _enqueue_members(state: State, executor: Executor, owner: Range, count: int)
         item = MemberItems(number, owner.assignment, start, stop, known, function.known, cached)
     state.runs.setdefault(executor, []).append(item)
     return stop - start
+
+
+def _given(obj: Object) -> Known | Awaited:
+    if obj.presence is Presence.PRESENT:
+        return _known(obj.known)
+    assert obj.waiters, "a task is queued that lacks an input and does not wait for it"
+    return Awaited(obj.id)
 
 
 def _known(known: Known | None) -> Known:
@@ -439,7 +477,7 @@ def _relieve(state: State, now: float) -> None:
             group = executor.group
             if not group.ready and not state.resources.lacking(group.request):
                 count = sum([item.count if isinstance(item, Piece) else 1 for item in executor.queue.values()])
-                recall_others(state, executor, (count + 1) // 2)
+                recall_others(state, executor, (count + 1) // 2, followers=False)
 
 
 def _holding_up(executor: Executor) -> Task | Piece | None:

@@ -34,6 +34,12 @@ class Known(msgspec.Struct, gc=False):
     info: ObjectInfo
 
 
+class Awaited(msgspec.Struct, gc=False):
+    """An input that a task before this one in the executor's queue is to make."""
+
+    id: ID
+
+
 class ExecutorItem(msgspec.Struct, gc=False):
     """One task for an executor; the shell makes an `ExecutorTask` of it.
 
@@ -42,8 +48,8 @@ class ExecutorItem(msgspec.Struct, gc=False):
     number : int
         Counts the tasks given to this executor, from 1; it stands in the shared word while the task runs.
     assignment : TaskAssignment
-    inputs : list of Known
-        In the order of ``assignment.spec.inputs``; the store holds all of them.
+    inputs : list of Known or Awaited
+        In the order of ``assignment.spec.inputs``; the store holds all that are known.
     function : Known or None
     function_cached : bool
         The executor was sent this function before and holds it: send no bytes.
@@ -51,7 +57,7 @@ class ExecutorItem(msgspec.Struct, gc=False):
 
     number: int
     assignment: TaskAssignment
-    inputs: list[Known]
+    inputs: list[Known | Awaited]
     function: Known | None = None
     function_cached: bool = False
 

@@ -119,11 +119,12 @@ class ExecutorResults(Event):
 class ExecutorRecalled(Event):
     """Answer to one `RecallFromExecutor`: these numbers will not run there. Those left out are running or done.
 
-    An executor with outdated code also gives back what it was not asked for.
+    `unasked`: it is no answer. The executor has outdated code, or what came before a task made nothing to go on with.
     """
 
     executor_id: int
     numbers: list[int]
+    unasked: bool = False
 
 
 class ExecutorSeen(Event):

@@ -15,10 +15,11 @@ from collections.abc import Sequence
 from math import inf
 
 from rain.common.ids import ID
-from rain.common.limits import CANCEL_GRACE_S, EXECUTOR_START_S
+from rain.common.limits import CANCEL_GRACE_S
 from rain.common.protocol.messages import Damage, TaskOutput, TaskResult
-from rain.common.spec import TaskError, TaskInfo
+from rain.common.spec import TaskError
 from rain.governor.core import previews
+from rain.governor.core.chains.following import left, unfounded
 from rain.governor.core.effects import CancelBuiltin, InterruptExecutor, KillExecutor
 from rain.governor.core.events import (
     BuiltinEnded,
@@ -47,6 +48,7 @@ from rain.governor.core.families.results import take as take_members
 from rain.governor.core.objects import discard
 from rain.governor.core.records import Builtin, Executor, Group, State, Task
 from rain.governor.core.reporting import error_texts
+from rain.governor.core.reporting.ended import killed, no_start
 from rain.governor.core.sessions import close_if_done
 from rain.governor.core.tasks import come_back, finish, finish_unless_leaving, forget, settle_back
 from rain.governor.states import End, ExecutorState, Fate, Phase
@@ -100,11 +102,22 @@ def executor_results(state: State, event: ExecutorResults, now: float) -> None:
 
 def _ended(state: State, executor: Executor, task: Task, result: TaskResult, now: float, fresh: bool = False) -> None:
     """An attempt has ended in its executor; `fresh`: the store has not taken its outputs yet."""
+    taken = result.error is None and result.damage is None and len(result.outputs) == len(task.assignment.outputs)
+    made = taken and not task.unwanted and not unfounded(executor, task)
+    _judge(state, executor, task, result, now, fresh)
+    left(executor, task, made=made)
+
+
+def _judge(state: State, executor: Executor, task: Task, result: TaskResult, now: float, fresh: bool) -> None:
+    """What the end of an attempt in its executor means."""
     if task.unwanted:
         if task.fate is Fate.STOP:
             executor.stops.append((task.id, task.attempt))
             _note_output(state, task, result)
         forget(state, task)
+    elif unfounded(executor, task):
+        discard(state, result)
+        come_back(state, task)
     elif executor.end is End.CANCEL and _interrupted(result):
         # The interrupt was meant for the task before this one.
         come_back(state, task)
@@ -276,10 +289,9 @@ def executor_recalled(state: State, event: ExecutorRecalled, now: float) -> None
         return
     given = set(event.numbers)
     asked: list[int] = []
-    if executor.recalls and given.issubset(executor.recalls[0]):
+    if executor.recalls and not event.unasked and given.issubset(executor.recalls[0]):
         asked = executor.recalls.popleft()
     members_recalled(state, executor, asked, given)
-    # An executor with outdated code also gives back what it was not asked for.
     for number in dict.fromkeys([*asked, *event.numbers]):
         task = executor.queue.get(number)
         if not isinstance(task, Task):
@@ -287,6 +299,7 @@ def executor_recalled(state: State, event: ExecutorRecalled, now: float) -> None
         if number in given:
             _remove(executor, task)
             come_back(state, task)
+            left(executor, task)
             continue
         if task.phase is Phase.RECALLED:
             task.phase = Phase.QUEUED
@@ -338,8 +351,9 @@ def recall(state: State, executor: Executor, tasks: Sequence[Task | Piece]) -> N
         state.recalls.setdefault(executor, []).extend(numbers)
 
 
-def recall_others(state: State, executor: Executor, keep: int = 1) -> None:
-    """Recall all but the first `keep` tasks of the queue, members of families each by itself."""
+def recall_others(state: State, executor: Executor, keep: int = 1, followers: bool = True) -> None:
+    """Recall all but the first `keep` tasks of the queue, members of families each by itself. Without `followers`, none
+    that could not run elsewhere yet."""
     others: list[Task | Piece] = []
     for item in list(executor.queue.values()):
         count = item.count if isinstance(item, Piece) else 1
@@ -347,9 +361,9 @@ def recall_others(state: State, executor: Executor, keep: int = 1) -> None:
             keep -= count
             continue
         behind = cut(item, item.start + keep) if isinstance(item, Piece) and keep else item
-        if behind is not None:
-            others.append(behind)
         keep = 0
+        if behind is not None and (followers or isinstance(behind, Piece) or not unfounded(executor, behind)):
+            others.append(behind)
     recall(state, executor, others)
 
 
@@ -432,7 +446,7 @@ def executor_exited(state: State, event: ExecutorExited, now: float) -> None:
     if executor is None:
         return
     session, group = executor.session, executor.group
-    killed = executor.state is ExecutorState.KILLED
+    by_us = executor.state is ExecutorState.KILLED
     executor.state = ExecutorState.GONE
     if executor.allocation is not None:
         state.resources.release(executor.allocation)
@@ -441,13 +455,14 @@ def executor_exited(state: State, event: ExecutorExited, now: float) -> None:
     group.idle.pop(executor.id, None)
     state.idle.pop(executor.id, None)
     state.recalls.pop(executor, None)
+    state.following.pop(executor, None)
     session.executors.pop(executor.id, None)
-    previews.executor_gone(state, executor, wanted=killed and executor.end is not End.PREVIEW)
+    previews.executor_gone(state, executor, wanted=by_us and executor.end is not End.PREVIEW)
     if session.ending:
         close_if_done(state, session.id)
         return
     state.stopped.extend(executor.stops)
-    unlucky = _failed_start(executor, event, killed)
+    unlucky = _failed_start(executor, event, by_us)
     materialised(state, executor, event.number)
     if unlucky:
         head_task(state, executor)
@@ -460,10 +475,10 @@ def executor_exited(state: State, event: ExecutorExited, now: float) -> None:
         if task.fate is Fate.STOP and task.number == event.number:
             _note_output(state, task, event)
         result = None
-        if not task.unwanted:
-            result = _ended_by(state, executor, event, task, now) if killed else _crash(state, event, task, now)
+        if not task.unwanted and not unfounded(executor, task):
+            result = _ended_by(state, executor, event, task, now) if by_us else _crash(state, event, task, now)
         if result is None and unlucky and task.fate is Fate.STAY:
-            result = _no_start(state, executor, task, event)
+            result = no_start(state, executor, task, event)
             unlucky = False
         if result is not None:
             finish_unless_leaving(state, task, result, event.signal, now)
@@ -476,10 +491,10 @@ def _ended_by(state: State, executor: Executor, event: ExecutorExited, task: Tas
     if task.number != executor.target:
         return None
     if executor.end is End.TIMEOUT:
-        return _killed(state, task, event, now, "timeout", error_texts.timeout(state.governor_id, task))
+        return killed(state, task, event, now, "timeout", error_texts.timeout(state.governor_id, task))
     if executor.end is End.MEMORY:
         text = error_texts.memory(state.governor_id, task, executor.over_bytes, executor.over_written_bytes)
-        return _killed(state, task, event, now, "memory", text)
+        return killed(state, task, event, now, "memory", text)
     return None
 
 
@@ -488,14 +503,7 @@ def _crash(state: State, event: ExecutorExited, task: Task, now: float) -> TaskR
     if task.number != event.number:
         return None
     text = error_texts.crash(state.governor_id, task, event.reason, event.stdout, event.stderr)
-    return _killed(state, task, event, now, "crash", text)
-
-
-def _killed(state: State, task: Task, event: ExecutorExited, now: float, kind: str, text: str) -> TaskResult:
-    duration = None if task.seen_at is None else now - task.seen_at
-    info = TaskInfo(error=text, duration=duration, governor=state.governor_id)
-    error = TaskError(kind, text, end=event.end)
-    return TaskResult(task.id, task.attempt, info, [], error, event.stdout, event.stderr, event.written)
+    return killed(state, task, event, now, "crash", text)
 
 
 def _failed_start(executor: Executor, event: ExecutorExited, killed: bool) -> bool:
@@ -504,18 +512,6 @@ def _failed_start(executor: Executor, event: ExecutorExited, killed: bool) -> bo
         return False
     executor.group.failed_starts += 1
     return executor.group.failed_starts >= FAILED_STARTS_MAX
-
-
-def _no_start(state: State, executor: Executor, task: Task, event: ExecutorExited) -> TaskResult:
-    times = task.group.failed_starts
-    reason = event.reason
-    if executor.end is End.START:
-        reason = f"did not come up within {EXECUTOR_START_S:g} s (EXECUTOR_START_S)"
-    text = error_texts.no_start(state.governor_id, task, times, reason, event.stdout, event.stderr)
-    info = TaskInfo(error=text, governor=state.governor_id)
-    return TaskResult(
-        task.id, task.attempt, info, [], TaskError("rain", text), event.stdout, event.stderr, event.written
-    )
 
 
 # -- builtin tasks --------------------------------------------------------------------------------

@@ -148,7 +148,7 @@ def make_present(state: State, obj: Object) -> None:
         obj.waiters = None
         for task in waiters:
             task.missing -= 1
-            if not task.missing:
+            if not task.missing and task.phase is Phase.WAITING:  # else it is in an executor, behind what made it
                 make_ready(state, task)
 
 

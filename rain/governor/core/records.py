@@ -22,6 +22,7 @@ from rain.common.protocol.messages import (
 )
 from rain.common.spec import Transfer, runs_once, timeout_of
 from rain.common.state_tables import states
+from rain.governor.core.chains.following import Chain
 from rain.governor.core.effects import AnyEffect, ExecutorItem, Known, MemberItems
 from rain.governor.estimates import Estimate
 from rain.governor.resources import Allocation, ResourceRequest, Resources
@@ -45,6 +46,7 @@ from rain.governor.states import (
 
 if TYPE_CHECKING:
     from rain.governor.core.families.ranges import Piece, Range
+    from rain.governor.core.reporting.answers import TakeBackRequest
 
 PY = "py"
 PROGRAM = "program"
@@ -337,6 +339,8 @@ class Executor:
     ----------
     queue : dict of int to Task or Piece
         Tasks given to it and not answered, in order; the first one runs.
+    chain : Chain
+        Which of them make what others need.
     load : float
         Estimated seconds of the whole queue.
     born_at : float
@@ -367,6 +371,7 @@ class Executor:
     __slots__ = (
         "allocation",
         "born_at",
+        "chain",
         "devices",
         "end",
         "functions",
@@ -399,6 +404,7 @@ class Executor:
         self.allocation: Allocation | None = allocation
         self.devices = allocation.devices
         self.queue: dict[int, Task | Piece] = {}
+        self.chain = Chain()
         self.number = 0
         self.load = 0.0
         self.born_at = now
@@ -440,16 +446,6 @@ class Builtin:
         self.allocation = allocation
         self.since = now
         self.end: End | None = None
-
-
-class TakeBackRequest:
-    """A `TakeBack` that waits for executors' answers; answered at once, with all that could be had."""
-
-    __slots__ = ("given", "open")
-
-    def __init__(self) -> None:
-        self.open = 0
-        self.given: list[tuple[ID, int]] = []
 
 
 @states(stage=STAGES)
@@ -494,6 +490,8 @@ class State:
         Heap of (rank, arrival, object): objects to be fetched.
     previews_due : dict of Executor to None
         Executors that owe previews, or are making one.
+    following : dict of Executor to None
+        Executors with waiting tasks that may follow what is queued there.
     runs, recalls : dict
         What executors will be sent at the end of the turn.
     modules : dict of (int, str) to list of int
@@ -516,6 +514,7 @@ class State:
         "fetching",
         "finished",
         "finished_members",
+        "following",
         "gave_back",
         "governor_id",
         "held",
@@ -570,6 +569,7 @@ class State:
         self.previews_due: dict[Executor, None] = {}
         self.runs: dict[Executor, list[ExecutorItem | MemberItems]] = {}
         self.recalls: dict[Executor, list[int]] = {}
+        self.following: dict[Executor, None] = {}
         self.clear_batches()
 
     def clear_batches(self) -> None:

@@ -9,6 +9,7 @@ from rain.common.location import LocalFile
 from rain.common.protocol.messages import TaskAssignment, TaskResult
 from rain.common.spec import TaskError, TaskInfo, TaskSpec
 from rain.common.task_configs import COMPANION, EXECUTE, IN_GOVERNOR, PYTHON
+from rain.governor.core.chains.following import came
 from rain.governor.core.effects import DropFromStore, Known, NoteObject
 from rain.governor.core.events import FetchFailed, ObjectLost
 from rain.governor.core.families.leaving import inputs_gone as members_gone
@@ -33,12 +34,12 @@ from rain.governor.core.records import (
     Object,
     Session,
     State,
-    TakeBackRequest,
     Task,
 )
+from rain.governor.core.reporting.answers import TakeBackRequest
 from rain.governor.estimates import Estimate
 from rain.governor.resources import describe
-from rain.governor.states import IN_STORE, NOT_STARTED, Fate, FetchState, Phase, Presence, Stage
+from rain.governor.states import IN_EXECUTOR, IN_STORE, NOT_STARTED, Fate, FetchState, Phase, Presence, Stage
 
 ENDING_SIGNALS = (15, 10, 12)
 """SIGTERM, SIGUSR1 and SIGUSR2, which batch systems send to all processes of a job."""
@@ -64,6 +65,8 @@ def add(state: State, session: Session, assignment: TaskAssignment) -> None:
         task.function = use(state, task, spec.function)
     if not task.missing:
         make_ready(state, task)
+    elif group.kind == PY:
+        came(state, task)
 
 
 def use(state: State, task: Task | Range, id: ID) -> Object:
@@ -177,6 +180,7 @@ def finish(state: State, task: Task, result: TaskResult) -> None:
             for spec, output in zip(assignment.outputs, result.outputs, strict=True):
                 produced(state, task.session, spec, output.info)
                 if type(output.location) is LocalFile:
+                    task.estimate.makes_files = True
                     state.out.append(NoteObject(Known(spec, output.info)))
     elif result.outputs:
         returned = {output.id: output.info for output in result.outputs}
@@ -253,13 +257,16 @@ def come_back(state: State, task: Task) -> None:
         settle_back(state, task, given=True)
         forget(state, task)
         return
-    gone = [obj.id for obj in task.inputs if obj.presence is not Presence.PRESENT]
+    absent = [obj for obj in task.inputs if obj.presence is not Presence.PRESENT]
+    gone = [obj.id for obj in absent if obj.waiters is None or task not in obj.waiters]
     if gone:
         reason = f"governor {state.governor_id} lost them while the task was queued"
         state.inputs_missing.append(([(task.id, task.attempt)], gone, reason))
         forget(state, task)
-        return
-    make_ready(state, task)
+    elif task.missing:  # it was to follow those that make them
+        task.phase = Phase.WAITING
+    else:
+        make_ready(state, task)
 
 
 # -- inputs that cannot be had --------------------------------------------------------------------
@@ -321,6 +328,10 @@ def object_lost(state: State, event: ObjectLost, now: float) -> None:
 def inputs_gone(state: State, obj: Object, reason: str) -> None:
     """Tasks that have not begun and need the object go back to the server."""
     members_gone(state, obj, reason)
+    waiters = obj.waiters or {}
+    for queued in [task for task in waiters if task.phase in IN_EXECUTOR]:
+        del waiters[queued]  # when it comes back it is seen to lack it
+        queued.missing -= 1
     tasks = [task for task in obj.session.tasks.values() if task.phase in NOT_STARTED and obj in task.inputs]
     if tasks:
         state.inputs_missing.append(([(task.id, task.attempt) for task in tasks], [obj.id], reason))

@@ -152,7 +152,7 @@ class ForeignExecutors(ProcessPool[_Executor]):
 
     @guarded("_broke")
     def _recalled(self, executor: _Executor, given: list[int]) -> None:
-        self._events.recalled(executor.id, given)
+        self._events.recalled(executor.id, given, False)
 
     def interrupt(self, executor_id: int, number: int = 0) -> None:
         """As `ExecutorPool.interrupt`."""

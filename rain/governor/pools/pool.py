@@ -54,7 +54,7 @@ class PoolEvents(NamedTuple):
     """
 
     results: Callable[[int, Results], Any]
-    recalled: Callable[[int, list[int]], Any]
+    recalled: Callable[[int, list[int], bool], Any]
     exited: Callable[[ExecutorExited], Any]
     module_wanted: Callable[[int, str], Any]
     progressed: Callable[[int, list[TaskProgress]], Any]

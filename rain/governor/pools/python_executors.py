@@ -322,7 +322,7 @@ class PythonExecutors(ProcessPool[_Executor]):
                             _check_columns(family)
                         self._events.results(executor.id, message)
                     elif isinstance(message, Recalled):
-                        self._events.recalled(executor.id, message.numbers)
+                        self._events.recalled(executor.id, message.numbers, message.unasked)
                     elif isinstance(message, Progressed):
                         self._events.progressed(executor.id, message.tasks)
                     elif isinstance(message, NodeReady):

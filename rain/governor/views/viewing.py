@@ -318,5 +318,5 @@ class Viewing:
             await self._pool.close()
 
 
-def _nothing(executor_id: int, told: list[Any]) -> None:
+def _nothing(executor_id: int, told: list[Any], *_: Any) -> None:
     """A viewer has one request at a time, so that none is recalled; and it runs no task that could progress."""

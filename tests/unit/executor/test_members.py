@@ -100,7 +100,7 @@ def test_all_members_go_back_from_an_outdated_executor(peer: Peer) -> None:
     peer.connection.give_up(peer.connection.next())
     peer.say(RunTasks([], [family(20, 2)]))
     peer.connection.receive()
-    assert peer.hear() == [Results([], stale=True), Recalled([5, 6, 7, 8]), Recalled([20, 21])]
+    assert peer.hear() == [Results([], stale=True), Recalled([5, 6, 7, 8], True), Recalled([20, 21], True)]
 
 
 def test_members_may_wait_longer_than_tasks() -> None:

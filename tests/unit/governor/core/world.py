@@ -126,9 +126,11 @@ class World:
             assert item.number == executor.last_number + 1
             executor.last_number = item.number
             assert spec.resources == executor.start.resources or not any(spec.resources.values())
-            assert [known.spec.id for known in item.inputs] == [i.id for i in spec.inputs]
-            for known in item.inputs:
-                assert known.spec.id in self.store
+            awaited = {known.id for known in item.inputs if isinstance(known, fx.Awaited)}
+            given = [known.id if isinstance(known, fx.Awaited) else known.spec.id for known in item.inputs]
+            assert given == [i.id for i in spec.inputs]
+            assert awaited <= {output.id for before in executor.queue.values() for output in before.assignment.outputs}
+            assert self.store.issuperset(set(given) - awaited)
             if item.function is not None:
                 id = item.function.spec.id
                 assert id == spec.function
