@@ -108,6 +108,13 @@ def gather(piece: m.Submit, kept: set[ID], random: Random) -> None:
     piece.tasks = tasks
 
 
+def same(random: Random) -> Random:
+    """Dice that fall as these will, which are not thrown by it."""
+    dice = Random()
+    dice.setstate(random.getstate())
+    return dice
+
+
 def in_runs(message: Any) -> Any:
     """What is sent: objects that are let go and have numbers in a row go as runs, as from the real client those of
     families do."""
@@ -490,6 +497,9 @@ class SimClient:
         after = self.world.clock.after
         for _ in range(self.random.choice([0, 0, 1, 2])):
             after(self.random.random() * 3, self._act, self._grow, session)
+        dice = same(self.random)
+        for _ in range(dice.choice([0, 4, 8])):
+            after(dice.random() * 4, self._act, self._unkeep_members, session)
         for _ in range(self.random.randint(0, 8)):
             action = self.random.choice(
                 [
@@ -730,11 +740,9 @@ class SimClient:
         obj = session.record(id)
         if obj is None or obj.state is None:
             return
-        several = [obj]
-        for further in range(2, 2 * (id.id % 5), 2):  # those that follow, which may be of the same family
-            other = session.record(ID(id.session_id, id.id + further))
-            if isinstance(other, ObjectRecord) and other.spec.id in session.graph.kept and other.state is not None:
-                several.append(other)
+        self._let_go(session, [obj])
+
+    def _let_go(self, session: SimSession, several: list[ObjectRecord]) -> None:
         for one in several:
             del session.graph.kept[one.spec.id]
         if self.random.random() < 0.3 and not session.persistent:
@@ -743,6 +751,27 @@ class SimClient:
         else:
             self.start(keeps.unkeep(self.core, session.mirror, several))
         assert not any(one.kept for one in several)
+
+    def _unkeep_members(self, session: SimSession) -> None:
+        """Let outputs of tasks in a row go that differ by their arguments only."""
+        graph = session.graph
+        if self._gone(session) or session.mirror.pending:
+            return
+        made = {one: graph.tasks[graph.producer[one]] for one in graph.kept if one in graph.producer}
+        members = [one for one, task in made.items() if task.name == plan.MEMBER]
+        if not members:
+            return
+        dice = same(self.random)
+        chosen = dice.choice(members)
+        step = 1 + len(made[chosen].outputs)
+        several = []
+        for id in (ID(chosen.session_id, chosen.id + place * step) for place in range(dice.choice([1, 2, 4, 100]))):
+            record = session.record(id) if id in members else None
+            if not isinstance(record, ObjectRecord) or record.state is None:
+                break
+            several.append(record)
+        if several:
+            self._let_go(session, several)
 
     def _update(self, session: SimSession) -> None:
         task = self._some_task(session)

@@ -131,33 +131,9 @@ FAMILY_MUTANTS = [
         "            self.leave(governor, 1)\n",
     ),
     _server(
-        "the neighbour of those that are let go is dropped too",
-        "core.lifecycle.families",
-        "            _drop(state, family, place, stop)\n",
-        "            _drop(state, family, place, family.run(place, family.count))\n",
-    ),
-    _server(
-        "what is let go before it finished is kept",
-        "core.lifecycle.families",
-        "        kept = () if family.unkept[place] else family.kept\n",
-        "        kept = family.kept\n",
-    ),
-    _server(
-        "of what was removed of a run the client is not told",
-        "core.lifecycle.families",
-        "    state.family_updates.append((session, removed))\n",
-        "",
-    ),
-    _server(
         "what is let go of a run is let go of all behind it",
         "records.family",
         '        self.unkept[start:stop] = b"\\1" * (stop - start)\n',
         '        self.unkept[start:] = b"\\1" * (self.count - start)\n',
-    ),
-    _server(
-        "a member with a record is passed over when a run is let go",
-        "core.lifecycle.families",
-        "            left += numbers\n",
-        "            pass\n",
     ),
 ]

@@ -120,8 +120,9 @@ def add_call(session: Session, template: Template, args: bytes, kept: bool = Fal
             and (family.origin is origin or family.origin == origin)
             and not (family.taken or family.listed or family.submitted)
         ):
-            place = len(family.args)
-            family.args.append(args)
+            there: Any = family.args
+            place = len(there)
+            there.append(args)
             family.kept.append(kept or template.reuse is not None)
         else:
             family, place = Family(mirror.session_id, number, template, [args], site, origin), 0

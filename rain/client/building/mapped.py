@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rain.client.building.calls import add_packed, template_of
@@ -17,6 +17,7 @@ from rain.client.functions.function import Payload
 from rain.client.functions.parameters import Parameters
 from rain.client.handles import inside, record_of
 from rain.client.io_spec import OutputBase
+from rain.client.many.rows import Rows
 from rain.client.reuse.results import results_for
 from rain.client.task import Task
 from rain.common.errors import RainException
@@ -55,7 +56,7 @@ class Mapped(NamedTuple):
 Packed = tuple[PyConfig, dict[DataObject, str | None], Reuse | None]
 
 
-def call_all(mapped: Mapped, calls: list[tuple[Any, ...]], kwargs: dict[str, Any]) -> list[Task[Any]]:
+def call_all(mapped: Mapped, calls: Collection[tuple[Any, ...]], kwargs: dict[str, Any]) -> list[Task[Any]]:
     """A task for each call; `calls` are their positional arguments, `kwargs` the keywords that all of them have.
 
     The arguments of each call are pickled first; if those of one call cannot be, no task is made.
@@ -82,11 +83,12 @@ def call_all(mapped: Mapped, calls: list[tuple[Any, ...]], kwargs: dict[str, Any
     return made
 
 
-def _fit(mapped: Mapped, calls: list[tuple[Any, ...]]) -> bool:
-    return all(map(mapped.parameters.fits, set(map(len, calls))))
+def _fit(mapped: Mapped, calls: Collection[tuple[Any, ...]]) -> bool:
+    widths = {calls.width} if isinstance(calls, Rows) else set(map(len, calls))
+    return all(map(mapped.parameters.fits, widths))
 
 
-def _packed(mapped: Mapped, calls: list[tuple[Any, ...]], kwargs: dict[str, Any]) -> list[bytes | Packed]:
+def _packed(mapped: Mapped, calls: Collection[tuple[Any, ...]], kwargs: dict[str, Any]) -> list[bytes | Packed]:
     """The arguments of each call: only their pickle, if they hold no data objects and no code."""
     parameters, session, encode = mapped.parameters, mapped.session, mapped.encode
     packed: list[bytes | Packed] = []
@@ -162,7 +164,7 @@ def _single(mapped: Mapped, config: PyConfig, objects: dict[DataObject, str | No
     )
 
 
-def _family(mapped: Mapped, args: list[bytes]) -> Family:
+def _family(mapped: Mapped, args: Sequence[bytes]) -> Family:
     session, options = mapped.session, mapped.options
     mirror = inside(session).mirror
     template = template_of(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ from rain.client.io_spec import InputBase
 from rain.client.operations.constant_values import encoded
 from rain.common.errors import RainException
 from rain.common.limits import FRAME_BYTES_MAX, PICKLED_ARGUMENT_WARN_BYTES
+from rain.common.protocol.blobs import Blobs, joined
 from rain.common.states import DataType
 from rain.common.task_configs import PyConfig
 
@@ -48,14 +49,15 @@ def plain_pickle(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes | None:
     return data if len(data) <= _LARGE else None
 
 
-def plain_pickles(calls: list[tuple[Any, ...]]) -> list[bytes] | None:
+def plain_pickles(calls: Iterable[tuple[Any, ...]]) -> Sequence[bytes] | None:
     """What `plain_pickle` gives for each of these positional arguments, without a look at each; None if that does not
     suffice for one of them."""
     if not PLAIN.issuperset(map(type, chain.from_iterable(calls))):
         return None
     none: dict[str, Any] = {}
-    packed = list(map(pickle.dumps, zip(calls, repeat(none)), repeat(_PROTOCOL)))
-    return packed if max(map(len, packed), default=0) <= _LARGE else None
+    packed: Sequence[bytes] = joined(map(pickle.dumps, zip(calls, repeat(none)), repeat(_PROTOCOL)))
+    longest = packed.longest if isinstance(packed, Blobs) else max(map(len, packed), default=0)
+    return packed if longest <= _LARGE else None
 
 
 def pack(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Sized
+from collections.abc import Collection, Iterable, Iterator, Sequence, Sized
 from itertools import zip_longest
 from typing import Any
 
@@ -10,9 +10,33 @@ from rain.client.functions.call_sites import warn
 from rain.common.errors import RainException
 
 _MISSING = object()
+_SEQUENCES = frozenset({list, tuple, range})
 
 
-def rows(iterables: Sequence[Iterable[Any]], strict: bool | None, owner: str) -> list[tuple[Any, ...]]:
+class Rows(Collection[tuple[Any, ...]]):
+    """The rows of sequences that give the same items whenever they are gone through; they are made anew each time."""
+
+    __slots__ = ("_sequences",)
+
+    def __init__(self, sequences: Sequence[Sequence[Any]]) -> None:
+        self._sequences = sequences
+
+    @property
+    def width(self) -> int:
+        """How many items each row has."""
+        return len(self._sequences)
+
+    def __len__(self) -> int:
+        return min(map(len, self._sequences))
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        return zip(*self._sequences, strict=False)
+
+    def __contains__(self, row: object) -> bool:
+        return any(row == own for own in self)
+
+
+def rows(iterables: Sequence[Iterable[Any]], strict: bool | None, owner: str) -> Collection[tuple[Any, ...]]:
     """The first items of all iterables, the second ones, and so on.
 
     Parameters
@@ -47,6 +71,9 @@ def rows(iterables: Sequence[Iterable[Any]], strict: bool | None, owner: str) ->
             f"{owner}.map(): the lengths of the iterables differ ({told}): only the first {min(lengths)} calls are "
             "made; strict=True makes that an error, strict=False says that it is meant"
         )
+    sequences: Any = iterables
+    if _SEQUENCES.issuperset(map(type, sequences)):
+        return Rows(sequences)
     return list(zip(*iterables, strict=False))
 
 

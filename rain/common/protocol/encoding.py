@@ -14,8 +14,16 @@ from typing import Any
 import msgspec
 
 from rain.common.formatting import safe_text
+from rain.common.protocol.blobs import Blobs
 
-_encode = msgspec.msgpack.Encoder().encode
+
+def _as_list(value: Any) -> Any:
+    if type(value) is Blobs:
+        return value[:]
+    raise TypeError(f"Encoding objects of type {type(value).__name__} is unsupported")
+
+
+_encode = msgspec.msgpack.Encoder(enc_hook=_as_list).encode
 _encode_json = msgspec.json.Encoder().encode
 
 

@@ -6,7 +6,7 @@ treated alone gets a record and is *taken out*: from then on only the record des
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,6 +14,7 @@ import msgspec
 from rain.client.core.records import ObjectRecord, TaskRecord
 from rain.common.ids import ID
 from rain.common.location import Inline
+from rain.common.protocol.blobs import joined
 from rain.common.protocol.families import object_news, task_info
 from rain.common.protocol.messages import FamilyUpdate, ObjectUpdate, TaskUpdate
 from rain.common.spec import ObjectSpec, TaskOptions, TaskSpec
@@ -108,8 +109,8 @@ class Family:
     ----------
     session_id, first, stride : int
     template : Template
-    args : list of bytes
-        Pickled arguments of each member.
+    args : sequence of bytes
+        Pickled arguments of each member; a list while there may come more of them.
     made, origin
         As in `TaskRecord`, for all members.
     kept : bytearray
@@ -134,7 +135,7 @@ class Family:
     )  # fmt: skip
 
     def __init__(
-        self, session_id: int, first: int, template: Template, args: list[bytes], made: Site, origin: Any
+        self, session_id: int, first: int, template: Template, args: Sequence[bytes], made: Site, origin: Any
     ) -> None:
         self.session_id = session_id
         self.first = first
@@ -206,6 +207,7 @@ class Family:
         """Take note that the family is being sent to the server; no member was taken out."""
         count = len(self.args)
         self.submitted = True
+        self.args = joined(self.args)
         self.left = count
         self._states = bytearray([_CODES[TaskState.WAITING]]) * count
         self._told = [None] * count
@@ -225,6 +227,8 @@ class Family:
         if code != _FINISHED:
             return 0
         self._told[start:end] = [update] * update.count
+        for column in update.outputs:
+            column.data = joined(column.data)
         settled = update.count - taken - was
         self.left -= settled
         return settled
@@ -315,6 +319,7 @@ class Family:
                     if end - place == update.count:
                         column.data = []
                     elif column.data:
+                        column.data = list(column.data)
                         column.data[at : at + end - place] = [b""] * (end - place)
             else:
                 self.let_go(place)
@@ -331,6 +336,8 @@ class Family:
             at = self._at(update, place)
             for column in update.outputs:
                 if column.data:
+                    if type(column.data) is not list:
+                        column.data = list(column.data)
                     column.data[at] = b""
 
     def data_of(self, place: int) -> tuple[str | None, bytes] | None:

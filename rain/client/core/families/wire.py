@@ -11,6 +11,7 @@ import msgspec
 from rain.client.core.families.family import Family
 from rain.client.core.records import ObjectRecord, Record, TaskRecord
 from rain.common.protocol import messages as m
+from rain.common.protocol.blobs import Blobs
 from rain.common.protocol.families import column_entry, with_args
 from rain.common.spec import ObjectSpec, TaskSpec
 from rain.common.task_configs import ExecuteConfig, PyConfig
@@ -75,7 +76,8 @@ def items_of(records: Sequence[Record | Family], bytes_max: int) -> Iterator[Rec
 
 def members_bytes(args: Sequence[bytes]) -> int:
     """About how many bytes members with these arguments take."""
-    return sum(map(len, args)) + _MEMBER_BYTES * len(args)
+    size = args.size if isinstance(args, Blobs) else sum(map(len, args))
+    return size + _MEMBER_BYTES * len(args)
 
 
 def _told(run: list[TaskRecord]) -> Iterator[Record | Members]:
@@ -98,10 +100,7 @@ def _parts(family: Family, bytes_max: int) -> Iterator[Members | Single]:
     for kept, equal in groupby(family.kept):
         end = start + sum(1 for _ in equal)
         while start < end:
-            stop, size = start, 0
-            while stop < end and size < bytes_max:
-                size += len(family.args[stop]) + _MEMBER_BYTES
-                stop += 1
+            stop = _fitting(family.args, start, end, bytes_max)
             number = family.first + start * family.stride
             outputs = template.output_specs(family.session_id, number)
             if stop == start + 1:
@@ -109,14 +108,27 @@ def _parts(family: Family, bytes_max: int) -> Iterator[Members | Single]:
                 yield Single(spec, outputs, bool(kept), family.made)
                 start = stop
                 continue
+            its: Any = family.args
+            its = its.part(start, stop) if isinstance(its, Blobs) else its[start:stop]
             told = m.Family(
                 template.spec(family.session_id, number, b""),
                 outputs,
-                family.args[start:stop],
+                its,
                 list(range(len(outputs))) if kept else [],
             )
             yield Members(told, [family.made])
             start = stop
+
+
+def _fitting(args: Sequence[bytes], start: int, end: int, bytes_max: int) -> int:
+    """Behind the last of the members from `start` on that go into one part; at most `end`."""
+    if isinstance(args, Blobs):
+        return args.fit(start, end, bytes_max, _MEMBER_BYTES)
+    stop, size = start, 0
+    while stop < end and size < bytes_max:
+        size += len(args[stop]) + _MEMBER_BYTES
+        stop += 1
+    return stop
 
 
 def _continues(run: list[TaskRecord], record: TaskRecord) -> bool:

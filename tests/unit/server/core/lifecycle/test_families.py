@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import tracemalloc
+from itertools import product
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from rain.common.ids import ID
 from rain.common.location import Inline, LocalFile, Upload
 from rain.common.protocol import messages as m
 from rain.common.protocol.columns import counts, counts_of, floats, floats_of
-from rain.common.protocol.families import is_sound
+from rain.common.protocol.families import is_sound, updates
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskInfo, TaskOptions, TaskSpec, TaskSpecInput
 from rain.common.states import DataObjectState, TaskState
 from rain.server.core import effects as do
@@ -414,6 +417,65 @@ def test_a_run_that_means_nothing_harms_nothing(first: int, stride: int, count: 
     rig.says("g:1", m.Finished([], [results(made, 0, 4)]))
     rig.turn()
     assert {rig.state(id) for id in members(made)} == {"finished"}
+
+
+def view(rig: Rig) -> tuple[dict[ID, str], dict[ID, str]]:
+    """The last that the client was told of each task and object."""
+    tasks: dict[ID, str] = {}
+    objects: dict[ID, str] = {}
+    for said in rig.to_client:
+        if isinstance(said, m.SessionUpdate):
+            for family in said.families:
+                its = updates(family)
+                tasks.update((one.id, one.state.value) for one in its[0])
+                objects.update((one.id, one.state.value) for one in its[1])
+            tasks.update((one.id, one.state.value) for one in said.tasks)
+            objects.update((one.id, one.state.value) for one in said.objects)
+    return tasks, objects
+
+
+places = st.tuples(st.integers(0, 11), st.integers(1, 12))
+doings = st.lists(
+    st.tuples(st.sampled_from(["finish", "finish", "unkeep", "unkeep", "unkeep", "keep", "look", "cancel"]), places),
+    max_size=12,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(doings, st.integers(0, 12), st.booleans())
+def test_runs_that_are_let_go_are_what_each_by_itself_is(
+    doings: list[tuple[str, tuple[int, int]]], cpus: int, turns: bool
+) -> None:
+    rigs = [started(12, cpus=float(cpus)) for _ in range(2)]
+    for (what, (start, count)), (rig, made) in product(doings, rigs):
+        count = min(count, 12 - start)
+        ids = members(made)
+        outputs = [ID(id[0], id[1] + 1) for id in ids]
+        if what == "finish":
+            mine = [place for place in range(start, start + count) if (ids[place], 1) in rig.given]
+            rig.says("g:1", m.Finished([], [results(made, place, 1) for place in mine]))
+        elif what == "unkeep" and rig is rigs[0][0]:
+            rig.ask(m.Unkeep, rig.session, [], runs(made, start, count))
+        elif what == "unkeep":
+            rig.ask(m.Unkeep, rig.session, outputs[start : start + count])
+        elif what == "keep":
+            rig.ask(m.Keep, rig.session, [outputs[start]])
+        elif what == "look":
+            rig.ask(m.Explain, ids[start])
+        else:
+            rig.ask(m.Cancel, rig.session, [ids[start]])
+        if turns:
+            rig.turn()
+    for rig, made in rigs:
+        rig.turn()
+        rig.says("g:1", m.Finished([], [results(made, 0, 12)]))
+        rig.turn()
+    (first, made), (second, _) = rigs
+    assert view(first) == view(second)
+    unkept = [sorted(one.id or 0 for one in rig.happened if one.type == "ClientUnkeep") for rig, _ in rigs]
+    assert unkept[0] == unkept[1]
+    for id in (ID(id[0], id[1] + at) for id in members(made) for at in (0, 1)):
+        assert first.state(id) == second.state(id), id
 
 
 def test_one_is_kept_that_was_not() -> None:
