@@ -28,6 +28,7 @@ from rain.common.suggestions.keywords import suggesting
 from rain.net.auth import http_bearer
 from rain.net.https import pinned_context
 from rain.processes import fate, own_credentials
+from rain.processes.connection_files import listening_at
 
 if TYPE_CHECKING:
     import ssl
@@ -41,7 +42,8 @@ class Client(Sessions):
     Parameters
     ----------
     address : str
-        Host, or ``host:port``.
+        Host, or ``host:port``. This host, which is the default, means a server of yours too that listens on another
+        address of it only, as that of ``rain start --on`` does.
     port : int
     token : str, optional
         One opaque string. Without it the connection file is read that a server of this user wrote.
@@ -81,6 +83,8 @@ class Client(Sessions):
             raise RainException(f"port is a number from 1 to 65535, not {port!r}")
         limit = check_timeout(timeout)
         where = format_address(*parse_address(address, default_port=port))
+        if token is None and connection_file is None and own_credentials.take_token() is None:
+            where = listening_at(where)
         credentials = own_credentials.credentials_for(where, "client", token=token, connection_file=connection_file)
         self._prepare(where)
         self._connect(lambda connection: ServerLink(where, credentials, connection, 1e9 if limit is None else limit))

@@ -29,6 +29,7 @@ from rain.host.process_table import start_time
 from rain.net.auth import KEY_BYTES, Certificate, Credentials
 from rain.processes.private_folders import check_private, runtime_dir, sync
 
+_THIS_HOST = frozenset({"localhost", "127.0.0.1", "::1"})
 _FILE_BYTES_MAX = 64 * KIB
 KEYS = "connection.json"
 """In the folder of a journal that survives a loss of power: a copy of the server's connection file, which may not."""
@@ -248,6 +249,26 @@ def find_with_path(address: str) -> tuple[Path, ConnectionFile]:
         f"no server of this user is known at {address} (no connection file in {folder}): start one with `rain start`, "
         "or give the token of a server elsewhere (RAIN_TOKEN, or --token-file)"
     )
+
+
+def listening_at(address: str) -> str:
+    """Where the server listens that `address` means: this host means a server of this user's too that listens on
+    another address of it only, if it is the only one at that port.
+
+    Parameters
+    ----------
+    address : str
+        ``host:port``.
+    """
+    host, port = parse_address(address)
+    if host not in _THIS_HOST:
+        return address
+    files = [file for _, file in find_all() if parse_address(file.address)[1] == port]
+    hosts = [parse_address(file.address)[0] for file in files]
+    if any(host in _THIS_HOST or is_wildcard(host) for host in hosts):
+        return address
+    own = [file for file, host in zip(files, hosts, strict=True) if is_own_address(host)]
+    return own[0].reachable() if len(own) == 1 else address
 
 
 def find_all() -> list[tuple[Path, ConnectionFile]]:

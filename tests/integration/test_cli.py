@@ -590,6 +590,16 @@ def test_governors_beside_a_server_for_other_hosts_can_be_reached_from_there(she
     assert shell.run("stop", "--all").returncode == 0
 
 
+def test_clients_of_this_host_find_a_server_that_listens_on_one_address_of_it(shell):
+    address = shell.start("--listen", "127.0.0.9:0", "--local-governors", "[1]")
+    port = address.rpartition(":")[2]
+    assert address == f"127.0.0.9:{port}"
+    code = f"import rain\nwith rain.Client(port={port}) as client: print(client.address)"
+    ended = subprocess.run([sys.executable, "-c", code], env=shell.environment, capture_output=True, text=True)
+    assert (ended.stdout, ended.stderr) == (f"{address}\n", "")
+    assert shell.run("stop", port).stdout == f"stopped {address}\n"
+
+
 def test_a_host_that_cannot_be_reached_is_one_error(shell):
     write_command(shell.bin / "ssh", "#!/bin/sh\necho 'ssh: Could not resolve hostname node9: no' >&2\nexit 255\n")
     (shell.bin / "ssh").chmod(0o755)

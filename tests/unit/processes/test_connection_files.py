@@ -61,6 +61,22 @@ def test_a_loopback_or_wildcard_server_is_found_under_any_own_address():
     assert connection_files.read(connection_files.default_path("0.0.0.0:7301")).reachable() == "127.0.0.1:7301"
 
 
+def test_this_host_means_a_server_on_another_address_of_it_too(monkeypatch):
+    monkeypatch.setattr(connection_files, "is_own_address", lambda host: host != "192.0.2.7")
+    assert connection_files.listening_at("localhost:7300") == "localhost:7300"
+    published("127.0.0.9:7300")
+    published("192.0.2.7:7300")  # another machine's, which has left its file in a home that both have
+    for host in ("localhost", "127.0.0.1", "[::1]"):
+        assert connection_files.listening_at(f"{host}:7300") == "127.0.0.9:7300"
+        assert connection_files.find(connection_files.listening_at(f"{host}:7300")).address == "127.0.0.9:7300"
+    for same in ("localhost:7301", "192.0.2.8:7300", "127.0.0.9:7300"):
+        assert connection_files.listening_at(same) == same
+    published("10.0.0.3:7300")
+    assert connection_files.listening_at("localhost:7300") == "localhost:7300", "which of the two is not clear"
+    published("0.0.0.0:7300")
+    assert connection_files.listening_at("localhost:7300") == "localhost:7300"
+
+
 def test_another_machine_is_not_mistaken_for_this_one():
     published("127.0.0.1:7300")
     with pytest.raises(RainException, match=r"no server .* known at 192\.0\.2\.7:7300 .*RAIN_TOKEN"):
