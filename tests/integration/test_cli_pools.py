@@ -80,6 +80,12 @@ def test_a_server_whose_places_are_refused_does_not_stay(rain: Rain, slurm: Slur
         ("start --on cloud", 1, "no places can be had from 'cloud'; they can from 'slurm', 'pbs', 'sge'"),
         ("start --on slurm --nods 3", 1, "no option 'nods': do you mean nodes?"),
         ("start --on slurm --time soon", 1, "'soon' is not a time"),
+        ("start --on slurm --time 10", 1, "'10' means minutes to Slurm, and seconds elsewhere: write 10m or 10s"),
+        (
+            "start --on slurm --memory 4000",
+            1,
+            "memory 4000 of a place is 4000 bytes, which nothing can run in: write 4000M",
+        ),
         ("start --on slurm --simple", 1, "choose one of"),
         ("start --nodes 3", 2, "No such option: --nodes, but pools have it: name their engine, too"),
         ("start --gpus=0,1", 2, "No such option: --gpus=0,1, but pools have it"),

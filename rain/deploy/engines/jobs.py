@@ -16,7 +16,7 @@ from pathlib import Path
 
 from rain.common.errors import RainException
 from rain.common.formatting import parse_bytes
-from rain.common.limits import ARRAY_PLACES_MIN, ENGINE_IDLE_LOOK_S, ENGINE_LOOK_S, ENGINE_WHY_S, PLACES_MAX
+from rain.common.limits import ARRAY_PLACES_MIN, ENGINE_IDLE_LOOK_S, ENGINE_LOOK_S, ENGINE_WHY_S, MIB, PLACES_MAX
 from rain.common.protocol.address import is_loopback, parse_address
 from rain.deploy.engines import commands
 from rain.deploy.engines.batch import BatchSystem, Order
@@ -164,7 +164,8 @@ def jobs_of(
     memory : int or str
         Of each place: bytes, or a text as ``"16G"``; 0: what the engine gives by itself.
     time : int or str
-        How long a place lasts: seconds, or a text as ``"2:00:00"`` or ``"90m"``; 0: what the engine gives by itself.
+        How long a place lasts: seconds, or a text as ``"2:00:00"`` or ``"90m"``, with a unit; 0: what the engine gives
+        by itself.
     partition : str
     arguments : sequence of str
         Further options of the engine, verbatim: ``["--account=abc"]``.
@@ -183,14 +184,28 @@ def jobs_of(
             raise RainException(f"{name} of a place is a number of at least {least}, not {number!r}")
     if isinstance(arguments, str):
         raise RainException(f"arguments is a sequence of texts, [{arguments!r}], not one text")
-    seconds = math.ceil(parse_duration(str(time))) if time else 0
-    order = Order(cpus, gpus, parse_bytes(memory) if memory else 0, seconds, partition, tuple(arguments))
+    order = Order(cpus, gpus, _memory(memory), _seconds(time), partition, tuple(arguments))
 
     def supplier(server: str, token: str) -> Supplier:
         check_reachable(server, system.name)
         return JobSupplier(system, server, order, PoolFolder(token, folder), python)
 
     return supplier
+
+
+def _seconds(time: int | str) -> int:
+    """How long a place lasts; a text without a unit is refused, because batch systems do not agree on what it means."""
+    if isinstance(time, str) and time.strip().isdecimal():
+        raise RainException(f"time {time!r} means minutes to Slurm, and seconds elsewhere: write {time}m or {time}s")
+    return math.ceil(parse_duration(str(time))) if time else 0
+
+
+def _memory(memory: int | str) -> int:
+    """Bytes of a place; so few are a number that was meant in another unit, as that of Slurm's ``--mem``."""
+    size = parse_bytes(memory) if memory else 0
+    if 0 < size < MIB:
+        raise RainException(f"memory {memory!r} of a place is {size} bytes, which nothing can run in: write {memory}M")
+    return size
 
 
 def check_reachable(server: str, engine: str) -> None:

@@ -87,7 +87,7 @@ def _converted(option: str, text: str, kind: str) -> Any:
     if "Sequence[str]" in kinds:
         return [part.strip() for part in text.split(",")]
     for name, convert in (("int", int), ("float", float)):
-        if name in kinds:
+        if name in kinds and option != "--time":  # which stays a text: without a unit it is not clear what it means
             try:
                 return convert(text)
             except ValueError:

@@ -17,7 +17,7 @@ def test_each_option_has_its_type() -> None:
     asked = parse_places("slurm", line.split(), OTHERS)
     assert asked.engine == "slurm"
     assert asked.options == {
-        "cpus": 2, "memory": "16G", "time": 90, "partition": "main", "gpus": 1, "arguments": ["-A", "x"],
+        "cpus": 2, "memory": "16G", "time": "90", "partition": "main", "gpus": 1, "arguments": ["-A", "x"],
     }  # fmt: skip
     assert asked.others == {"nodes": 4, "core_hours": 1.5, "once": True, "idle": "5m"}
 
