@@ -166,8 +166,8 @@ def _was_submitted(session: Session, number: int) -> bool:
     return number in session.objects or number in session.tasks or session.released_as(number) != 0
 
 
-def _check_text(text: str | None, what: str, id: ID) -> None:
-    if text is not None and len(text) > NAME_CHARS_MAX:
+def _check_text(text: str, what: str, id: ID) -> None:
+    if len(text) > NAME_CHARS_MAX:
         raise Refused(f"the {what} of {id} has {len(text)} characters; NAME_CHARS_MAX is {NAME_CHARS_MAX}")
 
 
@@ -199,13 +199,13 @@ def _check_object(cut: Cut, spec: ObjectSpec) -> None:
     strings = cut.strings
     if spec.data_type not in ("blob", "dir"):
         raise Refused(f'object {spec.id} has data type {spec.data_type!r}; it has to be "blob" or "dir"')
-    _check_text(spec.label, "label", spec.id)
-    _check_text(spec.content_type, "content type", spec.id)
     if spec.size_hint is not None and spec.size_hint < 0:
         raise Refused(f"object {spec.id} has a negative size_hint")
     if spec.label is not None:
+        _check_text(spec.label, "label", spec.id)
         spec.label = strings.setdefault(spec.label, spec.label)
     if spec.content_type is not None:
+        _check_text(spec.content_type, "content type", spec.id)
         spec.content_type = strings.setdefault(spec.content_type, spec.content_type)
     spec.data_type = strings.setdefault(spec.data_type, spec.data_type)
     if not spec.user:
@@ -277,7 +277,7 @@ def _check_task(cut: Cut, spec: TaskSpec) -> None:
     cut.position += 1
     task.order = cut.position
     _check_outputs(cut, task)
-    cut.tasks[number] = task
+    cut.families.tasks.own[number] = task
 
 
 def _check_spec(cut: Cut, spec: TaskSpec) -> tuple[tuple[Object, ...], ResourceRequest]:
@@ -287,7 +287,6 @@ def _check_spec(cut: Cut, spec: TaskSpec) -> tuple[tuple[Object, ...], ResourceR
     executor, slash, _ = spec.task_type.partition("/")
     if not slash or not executor or len(spec.task_type) > NAME_CHARS_MAX:
         raise Refused(f'task {id} has type {spec.task_type[:100]!r}; it has to be of the form "executor/method"')
-    _check_text(spec.name, "name", id)
     found: list[Object] = []
     if spec.inputs:
         shared = []
@@ -310,6 +309,7 @@ def _check_spec(cut: Cut, spec: TaskSpec) -> tuple[tuple[Object, ...], ResourceR
     inputs = tuple(found) if len(found) < 2 else tuple(dict.fromkeys(found))
     spec.task_type = strings.setdefault(spec.task_type, spec.task_type)
     if spec.name is not None:
+        _check_text(spec.name, "name", id)
         spec.name = strings.setdefault(spec.name, spec.name)
     if not spec.user:
         spec.user = NO_USER
@@ -333,9 +333,9 @@ def _check_spec(cut: Cut, spec: TaskSpec) -> tuple[tuple[Object, ...], ResourceR
 def _check_outputs(cut: Cut, task: Task) -> None:
     spec, id, session = task.spec, task.id, cut.session
     if spec.outputs:
-        outputs = []
+        outputs, objects = [], cut.families.objects.own
         for output in spec.outputs:
-            made = cut.objects.get(output[1]) if output[0] == session.id else None
+            made = objects.get(output[1]) if output[0] == session.id else None
             if made is None or made.constant:
                 raise Refused(f"task {id} has output {output}, which is not among the new objects, or is a constant")
             if made.producer is not None:
@@ -414,7 +414,10 @@ def _estimate(request: ResourceRequest, spec: TaskSpec) -> DurationEstimate:
 
 
 def _kept(cut: Cut, id: ID) -> Object:
-    obj = (cut.families.objects.get(id[1]) or cut.session.objects.get(id[1])) if id[0] == cut.session.id else None
+    obj = None
+    if id[0] == cut.session.id:
+        new = cut.families.objects
+        obj = new.own.get(id[1]) or new.get(id[1]) or cut.session.objects.get(id[1])
     if obj is None or not can_be_kept(obj):
         raise Refused(f"object {id} cannot be kept: it does not exist, or its data are gone")
     return obj
