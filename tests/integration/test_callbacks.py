@@ -374,7 +374,11 @@ NOT_GUARDED = {
         "self._secure": "awaited in `_secured`",
         "link.abort": "of a transport",
     },
-    "rain.processes.serving": {"stop.set": "of an event"},
+    "rain.processes.serving": {
+        "stop.set": "of an event",
+        "work": "awaited in `unless_stopped`",
+        "stop.wait()": "awaited in `unless_stopped`",
+    },
     "rain.net.transfer.giving": {"view": "its error is the answer"},
     "rain.net.transfer.exchange": {"function": "awaited by the caller of `in_thread`"},
     "rain.net.transport": {"self._dial_again(reason)": "catches everything itself"},
