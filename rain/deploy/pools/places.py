@@ -32,11 +32,11 @@ PLACES = StateTable(
         (None, _S.ASKED): "its job was submitted",
         (_S.ASKED, _S.PENDING): "the engine lists it as waiting",
         (_S.ASKED, _S.STARTING): "its job began before it was seen waiting",
-        (_S.ASKED, _S.UP): "its governor registered before our first look at the list",
+        (_S.ASKED, _S.UP): "its governor registered before the pool's first look at the list",
         (_S.ASKED, _S.ENDED): "its job has ended before it was seen running",
         (_S.ASKED, _S.LEAVING): "it is not wanted any more",
         (_S.PENDING, _S.STARTING): "its job began",
-        (_S.PENDING, _S.UP): "its governor registered since our last look",
+        (_S.PENDING, _S.UP): "its governor registered since the pool's last look",
         (_S.PENDING, _S.ENDED): "its job was cancelled, or ended between two looks",
         (_S.PENDING, _S.LEAVING): "it is not wanted any more",
         (_S.STARTING, _S.UP): "its governor registered",
@@ -83,7 +83,7 @@ class Place:
     early : bool
         Whether its governor has said that it is there, and the engine has told nothing since.
     missed : bool
-        Whether the engine's list lacked it at our last look.
+        Whether the engine's list lacked it at the pool's last look.
     """
 
     __slots__ = (
