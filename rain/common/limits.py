@@ -288,7 +288,7 @@ HANDED_ON_BYTES_MAX = MIB
 RESULT_HOLD_S = 0.002
 """How long an executor may hold finished results to send several at once."""
 MEMBERS_HOLD_S = 0.008
-"""How long it may hold those of members of a family, once it has told the first."""
+"""How long it may hold those of members of a family and of links of a chain, once it has told the first."""
 
 EXECUTORS_MAX = 8192
 """Executors of one governor that may be alive at a time."""

@@ -32,7 +32,8 @@ class HeldResults:
     full : bool
         Whether `add_short` has met a bound since the last `take`.
     hold_s : float
-        For how long members of families are held; longer the longer there are any. Others are for `RESULT_HOLD_S`.
+        For how long members of families and links of chains are held; longer the longer there are any. Others are for
+        `RESULT_HOLD_S`.
     """
 
     __slots__ = ("_bytes", "_family", "_ledger", "_next", "_rows", "_run", "full", "hold_s", "items", "since")

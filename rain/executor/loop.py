@@ -3,9 +3,10 @@
 Theory of operation
 -------------------
 The main thread runs user code and reads the socket when nothing waits. Results of short tasks are held for up to
-`RESULT_HOLD_S`, so that many travel in one frame; they are sent before anything runs that may take longer, and when
-nothing is left to run. What must not wait for user code (recalls, interrupts, results that are held after all, the
-governor's death) is the responder thread's (`rain.executor.responder`).
+`RESULT_HOLD_S` (of members of families and links of chains for longer), so that many travel in one frame; they are
+sent before anything runs that may take longer, and when nothing is left to run. What must not wait for
+user code (recalls, interrupts, results that are held after all, the governor's death) is the responder thread's
+(`rain.executor.responder`).
 
 Per task there are a word in shared memory, a look into the task's folder and the position of two memory files;
 all else is done per batch.
@@ -175,7 +176,7 @@ class Executor:
         function = task.family.spec.function if type(task) is Member else task.spec.function
         expected = self._seconds.get(function, RESULT_HOLD_S)
         held = connection.held
-        hold_s = held.hold_s if isinstance(task, Member) else RESULT_HOLD_S
+        hold_s = held.hold_s if isinstance(task, Member) or self._handed_on.filled else RESULT_HOLD_S
         if held.items and begin - held.since + expected >= hold_s:
             connection.flush()
             held.held_longer()

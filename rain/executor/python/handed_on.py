@@ -17,13 +17,20 @@ from rain.common.spec import ObjectInfo, ObjectSpec
 
 
 class HandedOn:
-    """Small outputs of the tasks that ran last."""
+    """Small outputs of the tasks that ran last.
 
-    __slots__ = ("_bytes", "_made")
+    Attributes
+    ----------
+    filled : bool
+        Whether the task that `fill` was given last awaited anything.
+    """
+
+    __slots__ = ("_bytes", "_made", "filled")
 
     def __init__(self) -> None:
         self._made: dict[ID, tuple[ObjectSpec, ObjectInfo, Inline]] = {}  # the oldest first
         self._bytes = 0
+        self.filled = False
 
     def ended(self, task: ExecutorTask, result: TaskResult) -> None:
         """A task has ended here: what it made is what counts from now on."""
@@ -44,7 +51,10 @@ class HandedOn:
     def fill(self, task: ExecutorTask) -> bool:
         """Give a task the inputs that it awaits; False if one of them is not here."""
         inputs: Sequence[ExecutorInput] = task.inputs
-        if not any(value.awaited for value in inputs):
+        self.filled = False
+        for value in inputs:
+            self.filled = self.filled or value.awaited
+        if not self.filled:
             return True
         filled = []
         for value in inputs:

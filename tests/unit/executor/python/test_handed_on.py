@@ -32,8 +32,10 @@ def ended(made: ExecutorTask, data: bytes = b"x", error: TaskError | None = None
 def test_what_a_task_made_stands_where_it_is_awaited() -> None:
     values, first, second = HandedOn(), task(1), task(2, 101)
     assert values.fill(first)
+    assert not values.filled
     values.ended(first, ended(first))
     assert values.fill(second)
+    assert values.filled
     assert second.inputs == [
         first.inputs[0],
         ExecutorInput(ObjectSpec(ID(1, 101), "made", user={"a": 1}), INFO, "in101", Inline(b"x", 5)),
