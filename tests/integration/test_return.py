@@ -401,7 +401,23 @@ def stepped(ctx: Any, folder: str, number: int, before: Any) -> Any:
 
     open(f"{folder}/{number}.{os.getpid()}.{time.monotonic_ns()}", "w").close()
     time.sleep(0.03)
+    while number % EACH == 0 and not os.path.exists(f"{folder}/after-{number}"):
+        time.sleep(0.02)
     return before.load() + 1
+
+
+EACH = 8
+"""After so many steps a task waits for the next process to be killed, so that work is left for each."""
+
+
+def pid_below(guardian: int, name: str) -> int:
+    """A living process of that name, which may just be started again; 0 if there is none."""
+    for pid in descendants(guardian):
+        with contextlib.suppress(psutil.Error):
+            process = psutil.Process(pid)
+            if process.name() == name and process.status() != psutil.STATUS_ZOMBIE:
+                return pid
+    return 0
 
 
 def killed_in_turn(client: Client, folder: Path, guardian: Callable[[], int]) -> None:
@@ -423,9 +439,10 @@ def killed_in_turn(client: Client, folder: Path, guardian: Callable[[], int]) ->
                 assert long.output.fetch(timeout=GUARD_S).load() == pid, "it went on in the same process"
                 assert set(executions(folder).values()) == {1}
             before = guardian()
-            below = [psutil.Process(pid) for pid in descendants(before)]
-            kill(before if name == "guardian" else next(one.pid for one in below if one.name() == name))
-            if name == "guardian":
+            own = name == "guardian"
+            kill(before if own else until(lambda before=before, name=name: pid_below(before, name), f"a {name}"))
+            (folder / f"after-{EACH * (number + 1)}").touch()
+            if own:
                 until(lambda before=before: guardian() != before, "another process guards")
         assert [task.output.fetch(timeout=GUARD_S).load() for task in made] == list(range(41))
 
