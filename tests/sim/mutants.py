@@ -94,8 +94,8 @@ MUTANTS = [
     _governor(
         "what was taken over is not dropped before it was read",
         "objects",
-        "    if obj.presence in IN_STORE or obj.unread:\n        state.store_drops",
-        "    if obj.presence in IN_STORE:\n        state.store_drops",
+        "    if obj.presence in IN_STORE or obj.unread:\n        if obj.ours",
+        "    if obj.presence in IN_STORE:\n        if obj.ours",
     ),
     _governor(
         "what was taken over is given to tasks unread",

@@ -241,7 +241,10 @@ def _unused(state: State, obj: Object) -> None:
 def remove(state: State, obj: Object) -> None:
     """Delete an object that no task uses, and tell the server."""
     if obj.presence in IN_STORE or obj.unread:
-        state.store_drops.append(obj.id)
+        if obj.ours:  # at once: nothing is said of it that would have to leave before it may come again
+            state.out.append(DropFromStore([obj.id]))
+        else:
+            state.store_drops.append(obj.id)
         for executor in obj.session.executors.values():
             executor.functions.discard(obj.id)
     if obj.presence is Presence.FETCHING:

@@ -87,6 +87,15 @@ def test_an_input_that_is_given_again_stays() -> None:
     assert rig.results(1, 1) == ["run e1: 1/2#2", "> finished 1/1"]
 
 
+def test_an_input_that_went_and_is_given_again_in_one_turn_is_there() -> None:
+    rig = Rig()
+    rig.assign(rig.task(1, 5), objects=[blob(5)])
+    given_up(rig)
+    registers(rig)
+    lines = rig.step(ev.ExecutorExited(1, "was killed", 1), ev.ServerSaid(m.Assign([rig.task(2, 5)], [blob(5)])))
+    assert lines[:2] == ["delete 1/5", "put 1/5"]
+
+
 def test_sources_that_it_waits_for_are_asked_for_again() -> None:
     rig = Rig()
     rig.assign(rig.task(1))
