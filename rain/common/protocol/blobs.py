@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate, chain, islice
+from itertools import accumulate, chain, islice, pairwise
 from operator import sub
 from typing import Any, overload
 
@@ -71,7 +71,10 @@ class Blobs(Sequence[bytes]):
         data, ends = self._data, self._ends
         if isinstance(at, int):
             return data[ends[at - 1] if at else 0 : ends[at]]
-        return [data[ends[one - 1] if one else 0 : ends[one]] for one in at]
+        if at.step != 1:
+            return [data[ends[one - 1] if one else 0 : ends[one]] for one in at]
+        begin = ends[at.start - 1] if at.start else 0
+        return [data[one:end] for one, end in pairwise(chain((begin,), ends[at.start : at.stop]))]
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self[:])

@@ -23,6 +23,8 @@ def test_they_are_what_the_list_is(values: list[bytes], data: st.DataObject) -> 
     stop = data.draw(st.integers(start, len(values)))
     part = blobs.part(start, stop)
     assert list(part) == values[start:stop] == blobs[start:stop]
+    assert blobs[stop:start:-2] == values[stop:start:-2]
+    assert part[1:-1] == values[start:stop][1:-1]
     assert (len(part), part.size) == (stop - start, len(b"".join(values[start:stop])))
     assert part.longest == max(map(len, values[start:stop]), default=0)
     assert [blobs[-1 - place] for place in range(len(values))] == values[::-1]
