@@ -17,6 +17,8 @@ import rain
 
 ROOT = Path(__file__).resolve().parent.parent
 WHEEL_BYTES_MAX = 2 << 20
+LICENCES = "LICENSES.txt"
+"""Of what is inside the browser's part."""
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +44,13 @@ def test_the_wheel_has_all_of_the_package_and_nothing_else(wheel: Path) -> None:
     wanted = {
         str(path.relative_to(ROOT))
         for path in (ROOT / "rain").rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+        if path.is_file() and "__pycache__" not in path.parts and path.name != LICENCES
     }
     assert packed == wanted
     assert {"rain/py.typed", "rain/notebook/static/app.js"} <= packed
     assert any(name.endswith("licenses/LICENSE") for name in names)
+    (licences,) = (name for name in names if name.endswith(LICENCES))  # once, where installers look for it
+    assert ".dist-info/licenses/" in licences
 
 
 def test_the_version_is_the_same_everywhere() -> None:

@@ -64,9 +64,9 @@ def shipped() -> None:
     assert "rain/py.typed" in files
     licences = [name for name in files if "dist-info/licenses/" in name]
     assert {Path(name).name for name in licences} == {"LICENSE", "LICENSES.txt"}, licences
-    told = Path(rain.__file__).parent / "notebook" / "static" / "LICENSES.txt"
+    (told,) = (path.locate() for path in importlib.metadata.files("rain") or () if path.name == "LICENSES.txt")
     for what in ("Preact", "Graphviz", "hpcc-js", "Eclipse Public License", "Apache License", "MIT"):
-        assert what in told.read_text(encoding="utf-8"), what
+        assert what in Path(str(told)).read_text(encoding="utf-8"), what
     command = str(Path(sysconfig.get_path("scripts"), "rain"))
     version = subprocess.run([command, "--version"], capture_output=True, text=True, check=True).stdout
     assert importlib.metadata.version("rain") == rain.__version__
