@@ -5,6 +5,7 @@ waits for the tasks, and their outputs are dropped at once. W5's maker and consu
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +14,7 @@ import bodies
 import rain_bodies
 from peerlib import Layers, System, children, main
 
-from rain import Client, Remote, Session, pickled, tasks
+from rain import Client, OutputDir, Remote, Session, directory, pickled, tasks
 
 
 def as_remote(body: str, **options: Any) -> Remote:
@@ -55,6 +56,15 @@ class Rain(System):
 
     def map_wait(self, body: str, n: int) -> None:
         self.submit_and_wait(list(self.remote(body).map(range(n))))
+
+    def loop_wait(self, body: str, n: int) -> None:
+        """As `map_wait`, by a loop of calls."""
+        remote = self.remote(body)
+        self.submit_and_wait([remote(i) for i in range(n)])
+
+    def fan_in(self, n: int) -> None:
+        """One task that takes `n` small results."""
+        assert self.session.run(self.remote("total")(self.remote("noop").map(range(n)))) == n * (n - 1) // 2
 
     def programs(self, n: int) -> None:
         self.submit_and_wait([tasks.Execute("/bin/true") for _ in range(n)])
@@ -112,6 +122,51 @@ class Rain(System):
         consumed(consume(pickled(array)))
         seconds["scatter"] = time.perf_counter() - start
         return seconds
+
+    def data(self, mib: int) -> dict[str, float]:
+        """Seconds for a value of so many MiB: into the store, by one task that reads it in a process that has not seen
+        it, the same again, and from a task that makes one to a task that reads it."""
+        self.count = getattr(self, "count", 0) + 1
+        make = self.remote(self.maker)
+        consume = as_remote("consume", env={"BENCH_PART": f"consumer {self.count}"})
+        self.session.run(make(1), consume(make(1)))
+        array = bodies.make_array(mib)
+        begin = time.perf_counter()
+        data = pickled(array)
+        data.keep()
+        self.session.submit()
+        seconds = {"scatter": time.perf_counter() - begin}
+        for part in ("consume cold", "consume warm"):
+            begin = time.perf_counter()
+            assert self.session.run(consume(data))[0] == (mib << 20) // 4096 * 7
+            seconds[part] = time.perf_counter() - begin
+        data.unkeep()
+        begin = time.perf_counter()
+        self.session.run(consume(make(mib)))
+        seconds["pipe"] = time.perf_counter() - begin
+        return seconds
+
+    def directory(self, files: int) -> dict[str, float]:
+        """Seconds for a folder of so many small files: into the session, through a program, and out."""
+        with tempfile.TemporaryDirectory() as folder:
+            bodies.make_files(f"{folder}/in", files)
+            begin = time.perf_counter()
+            given = directory(f"{folder}/in")
+            copy = tasks.Execute(["cp", "-r", given, OutputDir(path="copy")])
+            copy.output.keep()
+            self.session.submit()
+            copy.wait()
+            through = time.perf_counter()
+            copy.output.fetch().write(f"{folder}/out")
+            end = time.perf_counter()
+            assert bodies.count_files(f"{folder}/out") == files
+        return {"in and through": through - begin, "out": end - through, "all": end - begin}
+
+    def pending_map(self, n: int, gate: str) -> Callable[[], object]:
+        held = self.remote("gate")(gate)
+        self.handles = self.remote("after").map(range(n), gate=held)
+        self.session.submit()
+        return self.session.wait_all
 
     def pending(self, n: int, gate: str) -> Callable[[], object]:
         held = self.remote("gate")(gate)

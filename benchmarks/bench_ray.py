@@ -96,6 +96,25 @@ class Ray(System):
         seconds["scatter"] = time.perf_counter() - start
         return seconds
 
+    def data(self, mib: int) -> dict[str, float]:
+        """As of Rain."""
+        kind = ray.remote(num_cpus=1)(Part)
+        first, second = kind.remote(), kind.remote()
+        ray.get([actor.consume.remote(b"x") for actor in (first, second)])
+        array = bodies.make_array(mib)
+        start = time.perf_counter()
+        data = ray.put(array)
+        seconds = {"scatter": time.perf_counter() - start}
+        for part in ("consume cold", "consume warm"):
+            start = time.perf_counter()
+            ray.get(second.consume.remote(data))
+            seconds[part] = time.perf_counter() - start
+        del data
+        start = time.perf_counter()
+        ray.get(second.consume.remote(first.make.remote(self.maker, mib)))
+        seconds["pipe"] = time.perf_counter() - start
+        return seconds
+
     def pending(self, n: int, gate: str) -> Callable[[], object]:
         held = self.call("gate", gate)
         futures = [self.call("after", i, held) for i in range(n)]

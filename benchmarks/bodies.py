@@ -51,6 +51,20 @@ def consume(data: Any) -> tuple[int, int]:
     return int(array[::4096].sum(dtype="int64")), os.getpid()
 
 
+def make_files(folder: str, count: int) -> None:
+    """A folder of small files, a thousand in each of its folders."""
+    for number in range(count):
+        if not number % 1000:
+            os.makedirs(f"{folder}/{number // 1000}")
+        with open(f"{folder}/{number // 1000}/{number}", "w") as file:
+            file.write(f"{number}\n" * 20)
+
+
+def count_files(folder: str) -> int:
+    """How many files a folder has in all."""
+    return sum(len(files) for _, _, files in os.walk(folder))
+
+
 def gate(path: str) -> int:
     """Hold back whoever depends on this task until `path` exists."""
     while not os.path.exists(path):

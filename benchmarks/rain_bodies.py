@@ -35,6 +35,10 @@ def consume(ctx: Any, data: Any) -> tuple[int, int]:
     return bodies.consume(data)
 
 
+def total(ctx: Any, values: list[int]) -> int:
+    return sum(values)
+
+
 def gate(ctx: Any, path: str) -> int:
     return bodies.gate(path)
 
