@@ -29,6 +29,9 @@ LAZY = {
         "rain.client.task": {"rain.capsule.writer"},
         "rain.client.report.session_views": {"rain.notebook.report.writer"},
     },
+    "a check before a run, for `Session.check` only": {
+        "rain.client.preflight.session_part": {"rain.client.preflight.check"},
+    },
     "Dask and Ray, extras; for places on them only": {
         "rain.deploy.frameworks.dask_places": {"dask", "distributed", "rain.deploy.frameworks.dask_worker"},
         "rain.deploy.frameworks.ray_places": {

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from rain.client.operations.operation import Operation
 from rain.client.operations.twins import awaitable, blocking
-from rain.client.preflight.check import check
-from rain.client.preflight.report import CheckReport
 from rain.client.session_contents import SessionContents
 
 if TYPE_CHECKING:
+    from rain.client.preflight.report import CheckReport
     from rain.client.session import Session
 
 
@@ -59,6 +58,8 @@ class Preflight(SessionContents):
         ...     bool(session.check(lambda x: x + undefined_name))
         False
         """
+        from rain.client.preflight.check import check
+
         return self._checked(check(cast("Session", self), items, raise_on_failure))
 
     check_async = awaitable(check)
