@@ -123,44 +123,45 @@ class Rain(System):
         seconds["scatter"] = time.perf_counter() - start
         return seconds
 
-    def data(self, mib: int) -> dict[str, float]:
-        """Seconds for a value of so many MiB: into the store, by one task that reads it in a process that has not seen
-        it, the same again, and from a task that makes one to a task that reads it."""
+    def data_ready(self, mib: int) -> None:
+        """An array of so many MiB, and a process that has not seen it, for what follows."""
         self.count = getattr(self, "count", 0) + 1
-        make = self.remote(self.maker)
-        consume = as_remote("consume", env={"BENCH_PART": f"consumer {self.count}"})
-        self.session.run(make(1), consume(make(1)))
-        array = bodies.make_array(mib)
-        begin = time.perf_counter()
-        data = pickled(array)
-        data.keep()
-        self.session.submit()
-        seconds = {"scatter": time.perf_counter() - begin}
-        for part in ("consume cold", "consume warm"):
-            begin = time.perf_counter()
-            assert self.session.run(consume(data))[0] == (mib << 20) // 4096 * 7
-            seconds[part] = time.perf_counter() - begin
-        data.unkeep()
-        begin = time.perf_counter()
-        self.session.run(consume(make(mib)))
-        seconds["pipe"] = time.perf_counter() - begin
-        return seconds
+        self.consume = as_remote("consume", env={"BENCH_PART": f"consumer {self.count}"})
+        self.session.run(self.consume(self.remote(self.maker)(1)))
+        self.array = bodies.make_array(mib)
 
-    def directory(self, files: int) -> dict[str, float]:
-        """Seconds for a folder of so many small files: into the session, through a program, and out."""
-        with tempfile.TemporaryDirectory() as folder:
-            bodies.make_files(f"{folder}/in", files)
-            begin = time.perf_counter()
-            given = directory(f"{folder}/in")
-            copy = tasks.Execute(["cp", "-r", given, OutputDir(path="copy")])
-            copy.output.keep()
-            self.session.submit()
-            copy.wait()
-            through = time.perf_counter()
-            copy.output.fetch().write(f"{folder}/out")
-            end = time.perf_counter()
-            assert bodies.count_files(f"{folder}/out") == files
-        return {"in and through": through - begin, "out": end - through, "all": end - begin}
+    def data_scatter(self) -> None:
+        """The array into the store."""
+        self.data = pickled(self.array)
+        self.data.keep()
+        self.session.submit()
+
+    def data_consume(self) -> None:
+        """One task that reads it."""
+        self.session.run(self.consume(self.data))
+
+    def data_pipe(self, mib: int) -> None:
+        """From a task that makes one to a task that reads it."""
+        self.data.unkeep()
+        self.session.run(self.consume(self.remote(self.maker)(mib)))
+
+    def make_folder(self, files: int) -> None:
+        """A folder of so many small files, for `directory`."""
+        self.folder = tempfile.TemporaryDirectory()
+        bodies.make_files(f"{self.folder.name}/in", files)
+
+    def directory(self) -> None:
+        """The folder into the session, through a program, and out."""
+        given = directory(f"{self.folder.name}/in")
+        copy = tasks.Execute(["cp", "-r", given, OutputDir(path="copy")])
+        copy.output.keep()
+        self.session.submit()
+        copy.wait()
+        copy.output.fetch().write(f"{self.folder.name}/out")
+
+    def drop_folder(self, files: int) -> None:
+        assert bodies.count_files(f"{self.folder.name}/out") == files
+        self.folder.cleanup()
 
     def pending_map(self, n: int, gate: str) -> Callable[[], object]:
         held = self.remote("gate")(gate)

@@ -96,24 +96,21 @@ class Ray(System):
         seconds["scatter"] = time.perf_counter() - start
         return seconds
 
-    def data(self, mib: int) -> dict[str, float]:
-        """As of Rain."""
+    def data_ready(self, mib: int) -> None:
         kind = ray.remote(num_cpus=1)(Part)
-        first, second = kind.remote(), kind.remote()
-        ray.get([actor.consume.remote(b"x") for actor in (first, second)])
-        array = bodies.make_array(mib)
-        start = time.perf_counter()
-        data = ray.put(array)
-        seconds = {"scatter": time.perf_counter() - start}
-        for part in ("consume cold", "consume warm"):
-            start = time.perf_counter()
-            ray.get(second.consume.remote(data))
-            seconds[part] = time.perf_counter() - start
-        del data
-        start = time.perf_counter()
-        ray.get(second.consume.remote(first.make.remote(self.maker, mib)))
-        seconds["pipe"] = time.perf_counter() - start
-        return seconds
+        self.pair = [kind.remote(), kind.remote()]
+        ray.get([actor.consume.remote(b"x") for actor in self.pair])
+        self.array = bodies.make_array(mib)
+
+    def data_scatter(self) -> None:
+        self.data = ray.put(self.array)
+
+    def data_consume(self) -> None:
+        ray.get(self.pair[1].consume.remote(self.data))
+
+    def data_pipe(self, mib: int) -> None:
+        del self.data
+        ray.get(self.pair[1].consume.remote(self.pair[0].make.remote(self.maker, mib)))
 
     def pending(self, n: int, gate: str) -> Callable[[], object]:
         held = self.call("gate", gate)

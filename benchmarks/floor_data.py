@@ -44,40 +44,46 @@ def touched(path: str) -> int:
     return total
 
 
+def spent() -> tuple[float, float]:
+    return time.perf_counter(), time.process_time()
+
+
+def since(begin: tuple[float, float]) -> dict[str, float]:
+    wall, cpu = spent()
+    return {"wall": wall - begin[0], "cpu": cpu - begin[1]}
+
+
 def consumer(end: Connection) -> None:
-    """A process that touches what it is told, and answers how long that took."""
+    """A process that touches what it is told, and answers what that took."""
     bodies.consume(b"x" * 8192)  # its libraries are here
-    end.send(0.0)
+    end.send({})
     while path := end.recv():
-        begin = time.perf_counter()
+        begin = spent()
         touched(path)
-        end.send(time.perf_counter() - begin)
+        end.send(since(begin))
 
 
-def floors(mib: int) -> dict[str, float]:
-    """Seconds of each, in one run."""
+def floors(mib: int) -> dict[str, dict[str, float]]:
+    """Wall and processor time of each, in one run."""
     context = get_context("spawn")
     here, there = context.Pipe()
     process = context.Process(target=consumer, args=(there,), daemon=True)
     process.start()
     here.recv()
-    begin = time.perf_counter()
+    begin = spent()
     array = bodies.make_array(mib)
-    seconds = {"make": time.perf_counter() - begin}
+    found = {"make": since(begin)}
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
         path = f"{folder}/data"
-        begin = time.perf_counter()
+        begin = spent()
         written(array, path)
-        seconds["scatter"] = time.perf_counter() - begin
-        begin = time.perf_counter()
-        here.send(path)
-        here.recv()
-        seconds["consume cold"] = time.perf_counter() - begin
-        seconds["pipe"] = seconds.pop("make") + seconds["scatter"] + seconds["consume cold"]
-        begin = time.perf_counter()
-        here.send(path)
-        here.recv()
-        seconds["consume warm"] = time.perf_counter() - begin
+        found["scatter"] = since(begin)
+        for part in ("consume cold", "consume warm"):
+            here.send(path)
+            found[part] = here.recv()
     here.send("")
     process.join()
-    return seconds
+    made = found.pop("make")
+    parts = (made, found["scatter"], found["consume cold"])
+    found["pipe"] = {key: sum(part[key] for part in parts) for key in made}
+    return found
