@@ -11,7 +11,8 @@ from tests.sim.client import SimClient, SimSession
 from tests.sim.network import SERVER, PeerSide
 
 if TYPE_CHECKING:
-    from tests.sim.governor import LeftStore, SimGovernor
+    from tests.sim.governor import SimGovernor
+    from tests.sim.left_stores import LeftStore
     from tests.sim.world import World
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import inf
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -24,6 +23,7 @@ from rain.governor.results import results_in
 from rain.governor.states import Stage
 from tests.sim import plan
 from tests.sim.armed import ARMED
+from tests.sim.left_stores import LeftStore, Notes, Taken
 from tests.sim.network import PeerSide
 from tests.support.members import apart, as_columns, is_plain, joined
 
@@ -65,24 +65,6 @@ class PaperExecutor:
         self.preview: ID | None = None
 
 
-@dataclass
-class LeftStore:
-    """What a governor that died has left on its host.
-
-    Attributes
-    ----------
-    names : list of str
-        Of its store, and of those that it had taken over itself.
-    objects : dict of ID to (bytes, LocalFile)
-        The files.
-    index : dict of ID to Known
-    """
-
-    names: list[str]
-    objects: dict[ID, tuple[bytes, LocalFile]]
-    index: dict[ID, do.Known]
-
-
 class SimGovernor:
     """One governor process; a new one takes its place when it died, with or without what that one left."""
 
@@ -99,10 +81,10 @@ class SimGovernor:
         self.alive = True
         self.store: dict[ID, tuple[bytes, LocalFile | None]] = {}
         world.stores += 1
-        self.names = [f"store-{world.stores}", *(left.names if left else [])]
-        self.index: dict[ID, do.Known] = {}
+        taken = None if left is None else left.taken(self.previews)
+        self.notes = Notes([f"store-{world.stores}", *(taken.names if taken else [])])
         self.unread: set[ID] = set()
-        self.removed: dict[ID, tuple[tuple[bytes, LocalFile | None], do.Known]] = {}  # lately
+        self.removed: dict[ID, tuple[bytes, LocalFile]] = {}  # lately
         self.returns_s = random_returns(self.previews)
         self.executors: dict[int, PaperExecutor] = {}
         self.core = GovernorCore(host, resources)
@@ -133,7 +115,8 @@ class SimGovernor:
             do.CancelBuiltin: self._cancel_builtin,
         }
         self.outbox: list[Any] = []
-        self.connect(left)
+        world.inherited += bool(taken and taken.objects)
+        self.connect(taken)
         self._ping()
 
     # -- conversation ---------------------------------------------------------------------------
@@ -142,50 +125,34 @@ class SimGovernor:
         assert not self.core._state.away or self.side is None or self.side.open, "what runs on is told to no server"
         self.outbox.append(effect.message)
 
-    def connect(self, left: LeftStore | None = None, own: bool = False) -> None:
+    def connect(self, taken: Taken | None = None, own: bool = False) -> None:
         self.side = self.world.server.open_governor(self)
         self.side.on_messages = self._said
         register = m.Register(self.host, self.world.machine_of(self.host), self.resources, [], "3.11")
-        register.store, register.before, register.returns_s = self.names[0], self.names[1:], self.returns_s
-        self.names = self.names if left else self.names[:1]
+        names = self.notes.names
+        register.store, register.before, register.returns_s = names[0], names[1:], self.returns_s
         self.side.send([register])
-        if left is not None:
-            self._inherit(left, own)
+        if taken is not None:
+            self._inherit(taken, own)
 
-    def _inherit(self, left: LeftStore, own: bool) -> None:
-        heirlooms = []
-        for id, known in left.index.items():
-            if own:
-                heirlooms.append(ev.Heirloom(known, left.objects[id][1].size, left.objects[id][1].checksum))
-            elif id in left.objects and self.previews.random() < 0.95:
-                value, file = left.objects[id]
-                self.store[id] = (value, file)
-                self.index[id] = known
-                self.unread.add(id)
-                heirlooms.append(ev.Heirloom(known, file.size, file.checksum))
-        self.step(ev.Inherited(heirlooms))
-
-    def left(self) -> LeftStore:
-        """What it leaves when it dies."""
-        files = {id: (value, file) for id, (value, file) in self.store.items() if file is not None}
-        index = {id: known for id, known in self.index.items() if id in files}
-        return LeftStore(self.names, files, index)
+    def _inherit(self, taken: Taken, own: bool) -> None:
+        for known, value, file in taken.objects if not own else ():
+            self.store[known.spec.id] = (value, file)
+            self.notes.note(known, file)
+            self.unread.add(known.spec.id)
+        self.step(ev.Inherited([ev.Heirloom(known, file.size, file.checksum) for known, _, file in taken.objects]))
 
     def remains(self) -> LeftStore:
-        """What it leaves when it dies; at times what it noted last is not written, or what went last is still there."""
-        left = self.left()
+        """What it leaves when it dies; at times files are still there that were to go."""
+        files = [(value, file) for value, file in self.store.values() if file is not None]
         if self.previews.random() < 0.3:
-            for id, ((value, file), known) in self.removed.items():
-                if file is not None and id not in self.store:
-                    left.objects[id], left.index[id] = (value, file), known
-        if self.previews.random() < 0.3 and left.index:
-            left.index.popitem()
-        return left
+            files += [self.removed[id] for id in self.removed if id not in self.store]
+        return self.notes.remains(files, self.previews)
 
     def _note(self, effect: do.NoteObject) -> None:
         id = effect.known.spec.id
         assert id in self.store, "what is not here is noted"
-        self.index[id] = effect.known
+        self.notes.note(effect.known, self.store[id][1])
 
     def _said(self, messages: list[Any]) -> None:
         for message in messages:
@@ -206,10 +173,9 @@ class SimGovernor:
             self.outbox.clear()
             self.stays = set()
             self.step(ev.ServerGone(self.given_up.random() < 0.3, unheard))
-            assert self.store.keys() <= self.index.keys() | self.stays, "what was not noted survived"
-            self.world.stores += 1
+            noted = self.notes.noted
+            assert self.store.keys() <= noted.keys() | self.stays, "what was not noted survived"
             self.world.came_again += bool(self.store)
-            self.names = [f"store-{self.world.stores}", *self.names]
             if self.given_up.random() < 0.5:
                 self._come_back()
             else:  # what it runs may end before it has registered again
@@ -217,7 +183,13 @@ class SimGovernor:
 
     def _come_back(self) -> None:
         if self.alive:
-            self.connect(self.left(), own=True)
+            noted = self.notes.noted
+            there = [(noted[id], value, file) for id, (value, file) in self.store.items() if file and id in noted]
+            self.world.stores += 1
+            self.notes = Notes([f"store-{self.world.stores}", *self.notes.names])
+            for known, _, file in there:
+                self.notes.note(known, file)
+            self.connect(Taken(self.notes.names[1:], there), own=True)
 
     def die(self) -> None:
         self.alive = False
@@ -295,7 +267,7 @@ class SimGovernor:
 
     def _forget(self, id: ID) -> None:
         self.store.pop(id, None)
-        self.index.pop(id, None)
+        self.notes.forget(id)
         self.unread.discard(id)
 
     def _put(self, effect: do.PutInStore) -> None:
@@ -310,7 +282,7 @@ class SimGovernor:
 
     def _keep_noted(self, effect: do.KeepNoted) -> None:
         self.stays.update(effect.but)
-        for id in self.store.keys() - self.index.keys() - self.stays:
+        for id in self.store.keys() - self.notes.noted.keys() - self.stays:
             self._forget(id)
 
     def _end_session(self, effect: do.EndSessionStore) -> None:
@@ -319,8 +291,9 @@ class SimGovernor:
 
     def _remove(self, id: ID) -> None:
         """The index says that the object is gone, and its file goes: neither at once."""
-        if id in self.index and id in self.store:
-            self.removed[id] = (self.store[id], self.index[id])
+        value, file = self.store.get(id, (b"", None))
+        if id in self.notes.noted and file is not None:
+            self.removed[id] = (value, file)
             while len(self.removed) > REMOVED_LATELY_MAX:
                 del self.removed[next(iter(self.removed))]
         self._forget(id)
@@ -354,9 +327,19 @@ class SimGovernor:
                 return
         self.step(ev.FetchFailed(id, f"tried {[place.address for place in data.location.replicas]}"))
 
+    def is_whole(self, id: ID) -> bool:
+        """Whether what is here is what its checksum says."""
+        value, file = self.store[id]
+        return file is None or plan.checksum(value) == file.checksum
+
+    def compare_asked(self, id: ID) -> None:
+        """A reader has asked for what came from a dead governor."""
+        if self.alive and id in self.unread:
+            self._compare(id)
+
     def _compare(self, id: ID) -> bool:
         """Read what came from a dead governor; whether it is as it was."""
-        if self.world.faulty and self.previews.random() < 0.3:
+        if not self.is_whole(id) or (self.world.faulty and self.previews.random() < 0.2):
             self._forget(id)
             self.world.objects_lost += 1
             self.step(ev.ObjectLost(id, "its checksum is wrong"))
@@ -398,10 +381,13 @@ class SimGovernor:
         files = [id for id, (_, file) in self.store.items() if file is not None]
         if files:
             id = self.random.choice(files)
+            if id in self.unread and not self._compare(id):
+                return
             value, old = self.store[id]
             assert old is not None
             file = self._file(id, old.size, old.checksum)
             self.store[id] = (value, file)
+            self.notes.moved(id, file)
             self.unread.discard(id)
             self.step(ev.ObjectMoved(id, file))
 

@@ -88,8 +88,8 @@ MUTANTS = [
     Mutant(
         "what a governor has when it registers again is not told",
         "tests.sim.governor",
-        "            if own:\n",
-        "            if own and self.previews.random() < 0.5:\n",
+        "for known, _, file in taken.objects])",
+        "for known, _, file in taken.objects if not own or self.previews.random() < 0.5])",
     ),
     _governor(
         "what was taken over is not dropped before it was read",

@@ -10,13 +10,14 @@ import pytest
 from tests.sim.chain_mutants import CHAIN_MUTANTS
 from tests.sim.deadline_mutants import DEADLINE_MUTANTS
 from tests.sim.family_mutants import FAMILY_MUTANTS
+from tests.sim.inheritance_mutants import INHERITANCE_MUTANTS
 from tests.sim.mutants import MUTANTS as OTHERS
 from tests.sim.mutants import mutated, plant
 from tests.sim.restart_mutants import RESTART_MUTANTS
 from tests.sim.test_sim import collected
 from tests.sim.world import run_seed
 
-MUTANTS = [*OTHERS, *RESTART_MUTANTS, *FAMILY_MUTANTS, *CHAIN_MUTANTS]
+MUTANTS = [*OTHERS, *RESTART_MUTANTS, *FAMILY_MUTANTS, *CHAIN_MUTANTS, *INHERITANCE_MUTANTS]
 
 SEEDS = int(os.environ.get("RAIN_MUTANT_SEEDS", "3000"))
 

@@ -17,7 +17,8 @@ from rain.server.policy_loading import ChosenPolicy, choose_policy
 from rain.server.states import ANNOUNCED, STALE
 from tests.sim.client import SimClient
 from tests.sim.faults import Faults
-from tests.sim.governor import LeftStore, SimGovernor
+from tests.sim.governor import SimGovernor
+from tests.sim.left_stores import LeftStore
 from tests.sim.network import SERVER, Clock, Network
 from tests.sim.pool import SimPool
 from tests.sim.server import SimServer
@@ -195,7 +196,6 @@ class World:
         return 0.0003 * self.random.random()
 
     def new_governor(self, host: str, resources: dict[str, float], left: LeftStore | None = None) -> None:
-        self.inherited += left is not None and bool(left.objects)
         self.governors.append(SimGovernor(self, host, resources, left))
 
     def _heal(self) -> None:
@@ -224,6 +224,9 @@ class World:
         if governor is None or not self.network.reachable(reader, place.address):
             return None
         held = governor.store.get(id)
+        if held is not None and id in governor.unread and not governor.is_whole(id):
+            self.clock.after(0.0, governor.compare_asked, id)
+            return None
         return None if held is None else held[0]
 
     def holders(self, reader: str, id: ID) -> set[str]:
