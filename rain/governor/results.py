@@ -25,17 +25,18 @@ def failure(result: TaskResult, message: str) -> TaskResult:
     return msgspec.structs.replace(result, info=info, outputs=[], error=TaskError("rain", text))
 
 
-def results_in(messages: list[Any]) -> list[TaskResult]:
-    """All results in messages to a server, in their order."""
-    ended = [message for message in messages if isinstance(message, Finished)]
-    return [
-        result
-        for message in ended
-        for result in (*message.results, *(one for family in message.families for one in results(family)))
-    ]
+def results_in(messages: list[Any]) -> Finished:
+    """All results in messages to a server, in their order; those of members stay in columns, as the store does not hold
+    what these made."""
+    found = Finished([])
+    for message in messages:
+        if isinstance(message, Finished):
+            found.results += message.results
+            found.families = [*found.families, *message.families]
+    return found
 
 
 def only_good(message: Finished) -> TaskResult | None:
     """The only result in a message, if it is one that may become a failure."""
-    found = results_in([message])
+    found = [*message.results, *(one for family in message.families for one in results(family))]
     return found[0] if found and found[0].error is None else None

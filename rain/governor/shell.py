@@ -431,7 +431,7 @@ class Governor:
 
     def _on_gone(self, reason: str) -> None:
         sender, self._conversation, self._sender = self._sender, None, None
-        unheard = [] if sender is None else results_in(sender.unheard(GovernorToServer))
+        unheard = results_in([] if sender is None else sender.unheard(GovernorToServer))
         self._step(ev.ServerGone(sender is None or sender.conversation.ended == "unreachable", unheard))
         self._viewing.server_gone()
         if not self._gone.done():

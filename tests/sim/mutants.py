@@ -76,7 +76,7 @@ MUTANTS = [
     _governor(
         "what the server does not know to be there stays",
         "given_up.returning",
-        "        _let_go(state, noted | unheard)\n",
+        "        _let_go(state, noted.union(unheard))\n",
         "        pass\n",
     ),
     _server(
@@ -411,6 +411,12 @@ MUTANTS = [
         "departure",
         "        for task in list(state.held):\n            lose(state, task)\n",
         "",
+    ),
+    Mutant(
+        "what members made unheard is told as what tasks made",
+        "rain.governor.results",
+        "            found.families = [*found.families, *message.families]\n",
+        "            found.results += [one for family in message.families for one in results(family)]\n",
     ),
 ]
 

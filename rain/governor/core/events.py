@@ -23,6 +23,7 @@ from rain.common.ids import ID
 from rain.common.location import LocalFile
 from rain.common.protocol.messages import (
     FamilyResults,
+    Finished,
     MemberResult,
     NodeReady,
     OwnPreview,
@@ -77,7 +78,7 @@ class ServerGone(Event):
     """
 
     elsewhere: bool = True
-    unheard: list[TaskResult] = []
+    unheard: Finished = msgspec.field(default_factory=lambda: Finished([]))
 
 
 class ServerBehind(Event):

@@ -47,7 +47,8 @@ def server_gone(state: State, event: ServerGone, now: float) -> None:
     state.wanted = []
     state.clear_batches()
     state.away = bool(followed)
-    state.finished = [result for result in event.unheard if result.id[0] in followed]
+    state.finished = [result for result in event.unheard.results if result.id[0] in followed]
+    state.finished_members = [told for told in event.unheard.families if told.first[0] in followed]
     for session in followed.values():
         state.started += [task for task in session.tasks.values() if task.seen_at is not None]
 
@@ -55,8 +56,8 @@ def server_gone(state: State, event: ServerGone, now: float) -> None:
 def _heir(state: State, session: Session, event: ServerGone) -> Session | None:
     """A record with what goes on of a session, and what has ended unheard; None if that is nothing."""
     running = [executor for executor in session.executors.values() if _goes_on(executor, event.elsewhere)]
-    ended = [result for result in event.unheard if result.id[0] == session.id]
-    if not running and not ended:
+    ended = [result for result in event.unheard.results if result.id[0] == session.id]
+    if not running and not ended and not any(told.first[0] == session.id for told in event.unheard.families):
         return None
     heir = Session(session.id)
     heir.envs, heir.estimates, heir.tasks_seen = session.envs, session.estimates, session.tasks_seen

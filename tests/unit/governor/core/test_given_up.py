@@ -9,13 +9,14 @@ from rain.common.spec import ObjectInfo, ObjectSpec, TaskInfo, TaskOptions
 from rain.governor.core import effects as fx
 from rain.governor.core import events as ev
 from tests.unit.governor.core.rig import FUNCTION, Rig, blob
+from tests.unit.governor.core.test_families import FIRST, ended, family, told
 
 FILE = LocalFile("/store/1", 1, 8, 0, 5)
 ONCE = TaskOptions(rerun="never")
 
 
 def given_up(rig: Rig, *unheard: m.TaskResult) -> list[str]:
-    return rig.step(ev.ServerGone(False, list(unheard)))
+    return rig.step(ev.ServerGone(False, m.Finished(list(unheard))))
 
 
 def registers(rig: Rig, *numbers: int) -> list[str]:
@@ -58,6 +59,26 @@ def test_what_the_server_had_not_heard_is_told_again() -> None:
     assert registers(rig, 10) == ["> took over 1/10, runs 1/1#1", "> finished 1/1"]
     assert rig.said(m.TookOver)[0].objects == [m.KeptObject(ID(1, 10), 8, 5, follows=True)]
     assert rig.assign(rig.task(2, 10))[-1] == "run e2: 1/2#1", "it is here, and was read before"
+
+
+def test_what_members_made_unheard_is_told_again_in_columns_and_held_nowhere() -> None:
+    rig = Rig()
+    rig.server(m.Assign([], [], [family(2)]))
+    assert "> columns 1/10" in ended(rig, FIRST, 1)
+    assert "> columns 1/12" in ended(rig, FIRST + 2, 1)
+    assert rig.step(ev.ServerGone(False, m.Finished([], [told(FIRST, 2)]))) == ["kill e1", "keep what was noted"]
+    assert registers(rig) == ["> took over , runs 1/10#1 1/12#1", "> columns 1/10 1/12"]
+
+
+def test_what_was_lost_before_the_server_heard_of_it_is_told_as_lost() -> None:
+    rig = Rig()
+    rig.assign(rig.task(1))
+    rig.outputs[ID(1, 1)] = [ID(1, 10)]
+    result = m.TaskResult(ID(1, 1), 1, TaskInfo(duration=1.0), [m.OutputResult(ID(1, 10), ObjectInfo(size=8), FILE)])
+    rig.step(ev.ExecutorResults(1, [result]))
+    assert rig.step(ev.ObjectLost(ID(1, 10), "its checksum is wrong")) == ["> lost 1/10"]
+    given_up(rig, result)
+    assert registers(rig) == ["> took over , runs 1/1#1", "> finished 1/1", "> lost 1/10"]
 
 
 def test_where_others_may_have_it_by_now_only_what_may_run_once_goes_on() -> None:
