@@ -1,8 +1,9 @@
-"""How a server becomes the one that died: the records of its journal are applied again, to the code that made them.
+"""How a server takes over the state of the one that died: its machine applies the records of the journal again.
 
-Conversations are there again without a connection, so that what is said in them is gathered and numbered as it was;
-their peers, which dial again, say how many messages they have had and get the rest. What the dead server did to the
-world is not done twice: rows of the event log that are there stay as they are, and files are discarded at the end.
+Conversations are restored without a connection, so that the messages which the machine sends are gathered and numbered
+as they were; clients and governors, which dial again, say how many of them they have had and get the rest. Effects that
+the dead server carried out are not carried out twice: rows of the event log that are in the database stay as they are,
+and files of uploads are discarded when all records are applied.
 """
 
 from __future__ import annotations
@@ -39,14 +40,15 @@ from rain.server.scheduling.policy import DEFAULT_POLICY
 log = logging.getLogger("rain.server")
 
 ANOTHER = (
-    "the server was started anew in another version of Rain, which cannot know what the one before had decided last. "
+    "the server was started again by another version of Rain, or with a scheduling policy from outside, and cannot "
+    "repeat what the server before it had decided last. "
     "Sessions and their results are there: make a new Client, whose attach() takes them up "
     f"(those that are not persistent wait for it for {CLIENT_RETURN_S:g} s)"
 )
 
 
 class Replay:
-    """The hands of a machine that is told again what the one before it was told.
+    """Applies a journal's records to the server's machine, and carries out the effects of these.
 
     Parameters
     ----------
@@ -54,17 +56,18 @@ class Replay:
     listener : Listener
     events : EventLog
     address : str
-        Of the listener: that of the server before.
+        Of the listener; it must be that of the dead server.
 
     Attributes
     ----------
     count : int
-        Of records.
+        Of records that were applied; an image counts as one.
     folders : list of str
-        Where the files of large constants are; empty: there was no server before.
+        Where the files of large constants are; empty: the journal is new.
     exact : bool
-        Whether what was decided is what the server before decided: all records that lead to decisions were applied by
-        the same code and policy, or there are none since an image; and channels took all that those before had taken.
+        Whether the machine decided what the dead server's machine had decided: all records that lead to decisions were
+        written by the same code and policy, or there are none since an image; and channels took all packets that the
+        dead server's channels had taken.
     discarded : list of str
         Uploads whose files are to be discarded.
     """
@@ -100,7 +103,8 @@ class Replay:
                 self._load(load_image(image))
                 self.count += 1
                 del image
-            # What another policy decides need not follow from records alone: its code, its order, its limit of time.
+            # What a policy from outside decides need not follow from records alone: its code may have changed, and how
+            # long it may take is bounded by a clock.
             own = machine.core.state.policy_name == DEFAULT_POLICY
             for kind, payload in journal.records():
                 record = decode_record(kind, payload)
@@ -115,8 +119,9 @@ class Replay:
                 gc.enable()
 
     def finish(self) -> None:
-        """From now on it is life. If this is not `exact`, no conversation goes on: governors start anew, clients that
-        wait are told that their sessions are over."""
+        """All records are applied: from now on the server's own `Peers` carry out effects. Unless the replay was
+        `exact`, no conversation goes on: governors register anew, and clients that wait are told that their sessions
+        are over."""
         peers = self._peers
         peers.resume()
         if not self.exact:
@@ -188,7 +193,7 @@ class Replay:
                 if pending in self._followed:
                     self._followed.remove(pending)
             self._machine.apply(record, messages)
-        except ProtocolError as error:  # as in life, where the end of the conversation follows
+        except ProtocolError as error:  # as when the packet came: the record that ends the conversation follows
             log.info("while records were applied again: %s", error)
         except RainException:
             raise
@@ -197,7 +202,8 @@ class Replay:
 
     @contextmanager
     def _heard(self) -> Iterator[None]:
-        """What a channel took in life it takes again, unless this is not what was lived."""
+        """A channel that refuses a packet which the dead server's channel took has another past: the replay is not
+        `exact`."""
         try:
             yield
         except ProtocolError as error:
@@ -207,8 +213,8 @@ class Replay:
     def _begun(self, record: Begun) -> None:
         if record.address != self._address:
             raise RainException(
-                f"the journal is that of a server at {record.address}, and this one listens at {self._address}: start "
-                f"it with --listen {record.address}, or with another --journal"
+                f"the journal is that of a server at {record.address}, and this server listens at {self._address}: "
+                f"start it with --listen {record.address}, or with another --journal"
             )
         self._epoch = record.wall - record.now
         self._events.rewind(record.events)
