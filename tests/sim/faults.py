@@ -47,7 +47,7 @@ class Faults:
         if len(self.world.clients) > 1 and random.random() < 0.3:
             self.world.clock.after(random.random() * 3, random.choice([self._client_dies, self._client_lost]))
         own = Random(f"{self.world.seed} given up")  # dice of their own
-        if own.random() < 0.1:
+        if own.random() < 0.2:
             self.world.clock.after(own.random() * 3, self._given_up, own)
         if random.random() < 0.2:
             client = random.choice(self.world.clients)
