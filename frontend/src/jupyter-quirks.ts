@@ -1,6 +1,6 @@
-// How outputs with our MIME type are shown: as the live widget while its kernel is there, else as the picture that is
+// How outputs with Rain's MIME type are shown: as the live widget while its kernel is there, else as the picture that is
 // saved beside it. Jupyter's own renderer of widgets puts an error in the place of a widget whose kernel has gone, so its
-// type is never in an output; it is only used here, by a renderer that a page gets when the first of our widgets comes.
+// type is never in an output; it is only used here, by a renderer that a page gets when the first of Rain's widgets comes.
 //
 // All that is known of Jupyter's insides is in this file (JupyterLab 4.4 to 4.6, Notebook 7; jupyterlab_widgets 3.0):
 // the manager of a widget has `rendermime` and `context`; the factory of the widgets' type makes a Lumino panel.
@@ -101,7 +101,7 @@ interface Registry {
   createRenderer(type: string): Panel;
 }
 
-// All outputs of the page's notebook that show a widget of ours, with its model's id. Whether it is the right notebook
+// All outputs of the page's notebook that show a widget of Rain's, with its model's id. Whether it is the right notebook
 // is not sure: one manager serves all notebooks of a kernel.
 export function* displays(manager: Manager): Generator<{ id: string; output: Output; put(data: Bundle): void }> {
   for (const { outputs } of manager.context?.model?.cells ?? []) {

@@ -1,5 +1,5 @@
 // The tabs of a session, in the order in which they are shown. To add one: its component, a line here, and where it
-// asks the kernel for something new, the request in rain/notebook/protocol.py and its answer in rain/notebook.
+// asks the kernel for something new, the request in rain/notebook/protocol/requests.py and its answer in rain/notebook/widget.py.
 
 import type { ComponentType } from "preact";
 import { GraphPane } from "../graph/tab.js";

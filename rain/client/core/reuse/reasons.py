@@ -75,7 +75,10 @@ def why(
     nearest = max(reversed(alike), key=lambda noted: _likeness(noted.call, call))
     given = _other_arguments(nearest.call, call)
     if given:
-        return f"computed for the first time with this {' and this '.join(given)}"
+        these = f"with this {' and this '.join(given)}"
+        if len(history.calls) >= CALLS_MAX:  # there may have been one that was forgotten
+            return f"computed: no result {these} is in {folder}"
+        return f"computed for the first time {these}"
     return f"recomputed because {_listed(_of_call(nearest.call, call, origins or {}))}"
 
 

@@ -217,6 +217,19 @@ def call(of: Code, **other: Any) -> Call:
     return Call(of.digest, **{**fields, **other})
 
 
+def test_what_was_forgotten_is_not_said_to_be_new() -> None:
+    history = History("m:f")
+    calls = [call(code(), arguments={"x": str(number)}) for number in range(CALLS_MAX + 1)]
+    for number, one in enumerate(calls):
+        told = why(history, code(), one.key("m:f"), one, "FOLDER")
+        if number:
+            assert told.startswith("computed: no" if number >= CALLS_MAX else "computed for the first time"), number
+        history.note(code(), [Noted(one.key("m:f"), one)])
+    assert why(history, code(), calls[0].key("m:f"), calls[0], "FOLDER") == (
+        "computed: no result with this x is in FOLDER"
+    )
+
+
 @pytest.mark.parametrize(
     ("now", "told"),
     [
