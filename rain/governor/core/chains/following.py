@@ -4,7 +4,8 @@ Theory of operation
 -------------------
 A task may be queued in an executor while some of its inputs are still to be made, if all of these are made by tasks
 before it in the same queue: the executor hands them on. It *follows* these makers. Until it leaves the queue it waits
-for these inputs as any waiting task does, so that it needs nothing when it comes back.
+for these inputs as any waiting task does, so that it needs nothing when it comes back. Nothing else here may wait for
+them: results of such tasks are told late, and in a graph where many wait for each other that costs more than it saves.
 
 The executor may hand on what the governor then does not take: the maker was cancelled or replaced meanwhile, its
 result could not be stored. So a follower counts only if each of its makers has left the queue with what it made; else
@@ -70,7 +71,8 @@ def _may_follow(state: State, executor: Executor, tasks: list[Task]) -> None:
 
 
 def makers_of(executor: Executor, task: Task) -> list[Task]:
-    """The tasks in an executor's queue that a waiting task could follow there; none if it cannot."""
+    """The tasks in an executor's queue that a waiting task could follow there, as the only one that waits for what they
+    make; none if it cannot."""
     if task.phase is not Phase.WAITING or task.group is not executor.group or task.solo or task.assignment.nodes:
         return []
     found: dict[Task, None] = {}
@@ -79,6 +81,8 @@ def makers_of(executor: Executor, task: Task) -> list[Task]:
             continue
         maker = executor.chain.makers.get(obj.id)
         if maker is None or maker.phase is not Phase.QUEUED or maker.unwanted or maker.estimate.makes_files:
+            return []
+        if obj.waiters is None or len(obj.waiters) > 1:
             return []
         found[maker] = None
     return list(found)

@@ -40,7 +40,16 @@ def test_a_chain_is_queued_at_once(rig: Rig) -> None:
 def test_what_comes_later_follows_what_is_queued(rig: Rig) -> None:
     chain(rig, 1, 2)
     assert rig.assign(rig.task(3, 20)) == ["run e1: 1/3#4"]
-    assert rig.assign(rig.task(4, 30), rig.task(5, 40, 10)) == ["run e1: 1/4#5 1/5#6"]
+    assert rig.assign(rig.task(4, 30), rig.task(5, 40)) == ["run e1: 1/4#5 1/5#6"]
+
+
+def test_what_others_wait_for_too_is_told_first(rig: Rig) -> None:
+    assert rig.assign(rig.task(1), rig.task(2, 10), rig.task(3, 10)) == ["run e1: 1/1#2"]
+    assert rig.results(1, 1, took=1e-4)[0] == "run e1: 1/2#3 1/3#4"
+
+
+def test_one_follows_two_makers_of_one_queue(rig: Rig) -> None:
+    assert rig.assign(rig.task(1), rig.task(2), rig.task(3, 10, 20)) == ["run e1: 1/1#2 1/2#3 1/3#4"]
 
 
 def test_one_with_two_makers_follows_both_in_one_executor_only() -> None:
