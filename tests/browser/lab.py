@@ -44,6 +44,7 @@ drawn for nothing else."""
 expect.set_options(timeout=WAIT_MS)
 _PICTURE = re.compile(rb"data:image/svg\+xml;base64,([A-Za-z0-9+/=]+)")
 SIZE: ViewportSize = {"width": 1400, "height": 1000}
+_CLOSE = "() => { for (const widget of [...window.jupyterapp.shell.widgets('main')]) widget.dispose(); }"
 KERNEL = "window.jupyterapp.shell.currentWidget.context.sessionContext.session.kernel"
 
 _START = f"""
@@ -218,6 +219,7 @@ class Lab:
         scheme: Literal["dark", "light"] = "dark" if dark else "light"
         used = page is not None
         page = page or self.new_page()
+        page.bring_to_front()  # a page behind another one is drawn three times in a second
         page.emulate_media(color_scheme=scheme)
         opened = Notebook(self, page, path)
         try:
@@ -332,6 +334,13 @@ class Notebook:
         self.page.goto(self.lab.address_of(self.path.name))
         self._wait_for_kernel(answer=not busy)
 
+    def open_again(self) -> None:
+        """Save it, close it, and open in the same page what was saved."""
+        self.save()
+        self._reloaded = True  # the kernel may still speak to widgets of what is closed
+        self.page.evaluate(_CLOSE)
+        self.start(used=True)
+
     def _wait_for_kernel(self, answer: bool = True) -> None:
         self.page.wait_for_function(
             "(path) => window.jupyterapp?.shell.currentWidget?.context?.path === path",
@@ -436,9 +445,9 @@ class Notebook:
         for event, listener in self._listeners.items():
             self.page.remove_listener(event, listener)
         self.page.set_viewport_size(SIZE)
+        self.page.evaluate(_CLOSE)
         clean: bool = self.page.evaluate(
             """() => {
-                for (const widget of [...window.jupyterapp.shell.widgets('main')]) widget.dispose();
                 const light = document.body.dataset.jpThemeLight === 'true';
                 return light && !document.querySelector('.jp-Dialog, [class*="rain-"]');
             }"""

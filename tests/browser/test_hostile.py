@@ -467,7 +467,7 @@ def test_texts_stay_texts(lab: Lab, tmp_path: Path) -> None:
         notebook.wait_done(7)
         pictures = check_frozen(notebook)
         check_clean(page, acts)
-        notebook.reload()
+        notebook.open_again()
         page.wait_for_selector(".jp-RenderedHTMLCommon figure img")
         check_clean(page, acts)
         assert notebook.problems == []
