@@ -9,7 +9,7 @@ PYTEST := PYTHONDONTWRITEBYTECODE= $(PYTHON_IN) -m pytest
 AT_ONCE := -n auto --dist worksteal --durations 10
 PREPARE := VENV=$(VENV) sh tools/prepare.sh
 
-.PHONY: help demo test test-costs test-python test-engines test-jupyters test-wheels lint bench soak lab docs notebooks screenshots frontend clean
+.PHONY: help demo test test-costs test-python test-engines test-jupyters test-wheels lint bench bench-asked soak lab docs notebooks screenshots frontend clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -45,6 +45,9 @@ lint: $(VENV)/.test  ## ruff, mypy and the import rules
 
 bench: $(VENV)/.test  ## the benchmarks beside concurrent.futures (and Dask and Ray where installed), as a table
 	@$(PYTHON_IN) benchmarks/run.py $(ARGS)
+
+bench-asked: $(VENV)/.test  ## what is asked of Rain's speed and what is measured, as a table: make bench-asked ARGS='W7 --base PATH'
+	@$(PYTHON_IN) benchmarks/asked.py $(ARGS)
 
 soak: $(VENV)/.test debian  ## the long tests: many more simulated histories, kills and cycles (up to an hour)
 	@sh tools/debian.sh engines
