@@ -241,10 +241,18 @@ class SimGovernor:
         if self.alive:
             self._apply(ev.TurnEnded())
             self._judge_departure()
+            self._judge_told()
             assert self.side is not None
             self.side.send(self.outbox)
             self.outbox = []
             self._wait()
+
+    def _judge_told(self) -> None:
+        """What tasks made is here when it is told, or is told as lost."""
+        lost = {id for message in self.outbox if isinstance(message, m.ObjectsLost) for id in message.objects}
+        for result in results_in(self.outbox).results:
+            gone = [output.id for output in result.outputs if output.id not in self.store and output.id not in lost]
+            assert not gone or result.id.session_id not in self.core._state.sessions, f"{gone} is told and is not here"
 
     def _judge_departure(self) -> None:
         if self.core._state.departure.stage in (Stage.DRAINING, Stage.HANDING_BACK):
