@@ -176,7 +176,8 @@ class Executor:
         function = task.family.spec.function if type(task) is Member else task.spec.function
         expected = self._seconds.get(function, RESULT_HOLD_S)
         held = connection.held
-        hold_s = held.hold_s if isinstance(task, Member) or self._handed_on.filled else RESULT_HOLD_S
+        # Behind a task by itself, of which others wait for what it and its neighbours make, a single link is no chain.
+        hold_s = held.hold_s if isinstance(task, Member) or self._handed_on.links > 1 else RESULT_HOLD_S
         if held.items and begin - held.since + expected >= hold_s:
             connection.flush()
             held.held_longer()

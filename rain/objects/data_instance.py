@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from rain.objects.readers import ObjectReader
 
 
+WRITABLE_FALSE = "they were loaded with writable=False"
+"""Why values are read-only that were loaded so."""
+
+
 class DataInstance:
     """The value of one finished data object, at the client (from `fetch()`) or in remote code (a task's input).
 
@@ -147,7 +151,7 @@ class DataInstance:
             raise RainException(f"{self!r} is a directory and cannot be loaded; use write(path) or link(path)")
         data = self.reader.buffer(writable)
         if not writable:
-            memory.why_read_only = "they were loaded with writable=False"
+            memory.why_read_only = WRITABLE_FALSE
         return codecs.decode_value(data, self.content_type)
 
     def write(self, path: str | os.PathLike[str]) -> None:

@@ -25,7 +25,7 @@ CHAIN_MUTANTS = [
     _governor(
         "an executor's tasks make things after they have left",
         "chains.following",
-        "        if chain.makers.get(spec.id) is task:\n            del chain.makers[spec.id]\n",
+        "        if makers.get(spec.id) is task:\n            del makers[spec.id]\n",
         "        pass\n",
     ),
     _governor(

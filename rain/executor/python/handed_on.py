@@ -21,23 +21,24 @@ class HandedOn:
 
     Attributes
     ----------
-    filled : bool
-        Whether the task that `fill` was given last awaited anything.
+    links : int
+        How many tasks in a row awaited something, up to the one that `fill` was given last.
     """
 
-    __slots__ = ("_bytes", "_made", "filled")
+    __slots__ = ("_bytes", "_made", "links")
 
     def __init__(self) -> None:
         self._made: dict[ID, tuple[ObjectSpec, ObjectInfo, Inline]] = {}  # the oldest first
         self._bytes = 0
-        self.filled = False
+        self.links = 0
 
     def ended(self, task: ExecutorTask, result: TaskResult) -> None:
         """A task has ended here: what it made is what counts from now on."""
         made = self._made
         for spec in task.outputs:
-            if spec.id in made:
-                self._bytes -= len(made.pop(spec.id)[2].data)
+            earlier = made.pop(spec.id, None)
+            if earlier is not None:
+                self._bytes -= len(earlier[2].data)
         if result.error is not None:
             return
         for spec, output in zip(task.outputs, result.outputs, strict=False):
@@ -51,11 +52,13 @@ class HandedOn:
     def fill(self, task: ExecutorTask) -> bool:
         """Give a task the inputs that it awaits; False if one of them is not here."""
         inputs: Sequence[ExecutorInput] = task.inputs
-        self.filled = False
         for value in inputs:
-            self.filled = self.filled or value.awaited
-        if not self.filled:
+            if value.awaited:
+                break
+        else:
+            self.links = 0
             return True
+        self.links += 1
         filled = []
         for value in inputs:
             if value.awaited:

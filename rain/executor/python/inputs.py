@@ -15,11 +15,16 @@ from rain.common.protocol.messages import ExecutorInput
 from rain.common.spec import ObjectSpec
 from rain.common.task_configs import PyConfig
 from rain.executor.readonly import ReadOnly
+from rain.objects import memory
+from rain.objects.content_types.codecs import decode_value
 from rain.objects.content_types.registry import merge_content_types
-from rain.objects.data_instance import DataInstance
+from rain.objects.data_instance import WRITABLE_FALSE, DataInstance
 from rain.objects.dirtree import file_identities
 from rain.objects.files import local_file
+from rain.objects.pickling.buffers import LARGE_BYTES
 from rain.objects.readers import FileReader, ObjectReader, TreeReader, reader_of
+
+_PICKLES = frozenset({"pickle", "cloudpickle"})
 
 Used = tuple[ID, str | None, bool]
 """Which object a placeholder stood for, where that was, and whether it was loaded."""
@@ -66,6 +71,10 @@ class InputValues:
             if value is None:
                 raise RainException(f"data object {id} is used by the task but is not one of its inputs")
             loaded = self._is_loaded(value)
+            if loaded and (small := self._small_pickle(value)) is not None:
+                self.used[id] = (value.spec.id, None, True)
+                self._values[id] = self._unpickled(value, small)
+                return self._values[id]
             self.used[id] = (value.spec.id, value.path, loaded)
             if value.path is not None and not loaded:  # the task may learn the path, by `link`
                 self._read_only.protect(os.path.dirname(value.path))
@@ -74,6 +83,23 @@ class InputValues:
             instance = DataInstance(reader_of_input(value), self._spec(value), value.info)
             self._values[id] = self._loaded(instance) if loaded else instance
         return self._values[id]
+
+    def _small_pickle(self, value: ExecutorInput) -> bytes | None:
+        """The bytes of an input that is seen at a glance to be a pickle without large buffers, so that nothing in its
+        value can be a view of them; None of any other."""
+        location = value.location
+        if type(location) is not Inline or len(location.data) >= LARGE_BYTES or self._types:
+            return None
+        return location.data if (value.info.content_type or value.spec.content_type) in _PICKLES else None
+
+    def _unpickled(self, value: ExecutorInput, data: bytes) -> Any:
+        """What a data instance of that would load: for each small input nothing else is made."""
+        if value.spec.id in self._not_writable:
+            memory.why_read_only = WRITABLE_FALSE
+        try:
+            return decode_value(data, value.info.content_type or value.spec.content_type)
+        except RainException as error:
+            raise _not_loaded(error) from error
 
     def changed_inside(self) -> dict[ID, str]:
         """Directories whose files are not what they were when the task got them, as `damaged` tells."""
@@ -119,7 +145,11 @@ def _loaded(instance: DataInstance, writable: bool) -> Any:
     try:
         return instance.load(writable=writable)
     except RainException as error:
-        raise RainException(f"an input of the task cannot be loaded: {error}") from error
+        raise _not_loaded(error) from error
+
+
+def _not_loaded(error: RainException) -> RainException:
+    return RainException(f"an input of the task cannot be loaded: {error}")
 
 
 def reader_of_input(value: ExecutorInput) -> ObjectReader:

@@ -102,8 +102,10 @@ def executor_results(state: State, event: ExecutorResults, now: float) -> None:
 
 def _ended(state: State, executor: Executor, task: Task, result: TaskResult, now: float, fresh: bool = False) -> None:
     """An attempt has ended in its executor; `fresh`: the store has not taken its outputs yet."""
-    taken = result.error is None and result.damage is None and len(result.outputs) == len(task.assignment.outputs)
-    made = taken and not task.unwanted and not unfounded(executor, task)
+    made = False
+    if executor.chain.behind.get(task):
+        taken = result.error is None and result.damage is None and len(result.outputs) == len(task.assignment.outputs)
+        made = taken and not task.unwanted and not unfounded(executor, task)
     _judge(state, executor, task, result, now, fresh)
     left(executor, task, made=made)
 

@@ -49,24 +49,36 @@ class Chain:
 
 def queued(state: State, executor: Executor, task: Task) -> None:
     """A task was put into an executor's queue: what waits for its outputs may follow it."""
-    chain, objects, tasks = executor.chain, task.session.objects, task.session.tasks
+    makers, session = executor.chain.makers, task.session
+    objects = session.objects
     for spec in task.assignment.outputs:
-        chain.makers[spec.id] = task
-        obj = objects.get(spec.id)
-        if obj is not None and obj.waiters:
-            _may_follow(state, executor, [waiter for waiter in obj.waiters if tasks.get(waiter.id) is waiter])
+        id = spec.id
+        makers[id] = task
+        if id in objects and (waiters := objects[id].waiters) is not None and len(waiters) == 1:
+            (waiter,) = waiters
+            if session.tasks.get(waiter.id) is waiter and waits_alone(waiter):
+                _may_follow(state, executor, waiter)
 
 
 def came(state: State, task: Task) -> None:
     """A task came whose inputs are not all here: it may follow what is queued."""
-    for executor in task.group.busy.values():
-        makers = executor.chain.makers
-        if makers and any(obj.id in makers for obj in task.inputs):
-            _may_follow(state, executor, [task])
+    if waits_alone(task):
+        for executor in task.group.busy.values():
+            makers = executor.chain.makers
+            if makers and any(obj.id in makers for obj in task.inputs):
+                _may_follow(state, executor, task)
 
 
-def _may_follow(state: State, executor: Executor, tasks: list[Task]) -> None:
-    executor.chain.nexts.update(dict.fromkeys(tasks))
+def waits_alone(task: Task) -> bool:
+    """Whether nothing else here waits for what the task waits for."""
+    for obj in task.inputs:
+        if obj.presence is not Presence.PRESENT and (obj.waiters is None or len(obj.waiters) > 1):
+            return False
+    return True
+
+
+def _may_follow(state: State, executor: Executor, task: Task) -> None:
+    executor.chain.nexts[task] = None
     state.following[executor] = None
 
 
@@ -75,14 +87,14 @@ def makers_of(executor: Executor, task: Task) -> list[Task]:
     make; none if it cannot."""
     if task.phase is not Phase.WAITING or task.group is not executor.group or task.solo or task.assignment.nodes:
         return []
+    if not waits_alone(task):
+        return []
     found: dict[Task, None] = {}
     for obj in task.inputs:
         if obj.presence is Presence.PRESENT:
             continue
         maker = executor.chain.makers.get(obj.id)
         if maker is None or maker.phase is not Phase.QUEUED or maker.unwanted or maker.estimate.makes_files:
-            return []
-        if obj.waiters is None or len(obj.waiters) > 1:
             return []
         found[maker] = None
     return list(found)
@@ -99,15 +111,18 @@ def follows(executor: Executor, task: Task, makers: list[Task]) -> None:
 def left(executor: Executor, task: Task, *, made: bool = False) -> None:
     """A task is no longer in the queue; `made`: and its outputs are here, as it made them."""
     chain = executor.chain
+    makers = chain.makers
     for spec in task.assignment.outputs:
-        if chain.makers.get(spec.id) is task:
-            del chain.makers[spec.id]
-    for follower in chain.behind.pop(task, ()):
-        if made:
-            chain.before[follower].remove(task)
-    for maker in chain.before.pop(task, ()):
-        if maker in chain.behind:
-            chain.behind[maker].remove(task)
+        if makers.get(spec.id) is task:
+            del makers[spec.id]
+    if chain.behind:
+        for follower in chain.behind.pop(task, ()):
+            if made:
+                chain.before[follower].remove(task)
+    if chain.before:
+        for maker in chain.before.pop(task, ()):
+            if maker in chain.behind:
+                chain.behind[maker].remove(task)
 
 
 def unfounded(executor: Executor | None, task: Task) -> bool:

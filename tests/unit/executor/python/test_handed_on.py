@@ -32,14 +32,24 @@ def ended(made: ExecutorTask, data: bytes = b"x", error: TaskError | None = None
 def test_what_a_task_made_stands_where_it_is_awaited() -> None:
     values, first, second = HandedOn(), task(1), task(2, 101)
     assert values.fill(first)
-    assert not values.filled
+    assert values.links == 0
     values.ended(first, ended(first))
     assert values.fill(second)
-    assert values.filled
+    assert values.links == 1
     assert second.inputs == [
         first.inputs[0],
         ExecutorInput(ObjectSpec(ID(1, 101), "made", user={"a": 1}), INFO, "in101", Inline(b"x", 5)),
     ]
+
+
+def test_links_in_a_row_are_counted() -> None:
+    values, tasks = HandedOn(), [task(1), task(2, 101), task(3, 102), task(4), task(5, 104)]
+    counts = []
+    for one in tasks:
+        assert values.fill(one)
+        counts.append(values.links)
+        values.ended(one, ended(one))
+    assert counts == [0, 1, 2, 0, 1]
 
 
 def test_what_failed_or_made_a_file_hands_nothing_on() -> None:

@@ -48,6 +48,16 @@ def test_what_others_wait_for_too_is_told_first(rig: Rig) -> None:
     assert rig.results(1, 1, took=1e-4)[0] == "run e1: 1/2#3 1/3#4"
 
 
+def test_what_awaits_something_that_another_awaits_too_is_not_looked_at_again() -> None:
+    rig = Rig(cpus=2)
+    rig.learn_short()
+    assert rig.assign(*(rig.task(n) for n in (1, 2, 3))) == ["start e2 py", "run e1: 1/1#2 1/3#3", "run e2: 1/2#1"]
+    state = rig.core._state
+    rig.server(m.Assign([rig.task(5, 10, 20), rig.task(6, 20, 30)], []))
+    assert not state.following
+    assert not any(executor.chain.nexts for executor in state.executors.values())
+
+
 def test_one_follows_two_makers_of_one_queue(rig: Rig) -> None:
     assert rig.assign(rig.task(1), rig.task(2), rig.task(3, 10, 20)) == ["run e1: 1/1#2 1/2#3 1/3#4"]
 
