@@ -105,7 +105,12 @@ def test_a_stale_executor_gives_everything_back(peer: Peer) -> None:
     peer.connection.give_up(peer.connection.next())
     peer.say(RunTasks([task(3)]))
     peer.connection.receive()
-    assert peer.hear() == [Results([result(0)]), Results([], stale=True), Recalled([1, 2]), Recalled([3])]
+    assert peer.hear() == [
+        Results([result(0)]),
+        Results([], stale=True),
+        Recalled([1, 2], unasked=True),
+        Recalled([3], unasked=True),
+    ]
     assert peer.connection.next() is None
 
 

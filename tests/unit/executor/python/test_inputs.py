@@ -83,7 +83,7 @@ def test_what_is_no_pickle_or_is_not_to_be_loaded_is_what_it_is() -> None:
 
 
 def test_a_small_pickle_that_cannot_be_loaded_says_so() -> None:
-    with pytest.raises(RainException, match="an input of the task cannot be loaded: .* as 'pickle': "):
+    with pytest.raises(RainException, match=r"an input of the task cannot be loaded: .* as 'pickle': "):
         values_of(b"no pickle", "pickle", load=True).value(ID(1, 2))
     with pytest.raises(RainException, match=r"input 'given' \(1/2\): content types"):
         values_of(pickle.dumps(1), "pickle", load=True, types=[(1, 2, "json")]).value(ID(1, 2))
