@@ -358,7 +358,7 @@ class Rig:
             "dies": [sys.executable, "-c", "import sys; print('out'); print('err', file=sys.stderr); sys.exit(5)"],
         }
         self.results: dict[ID, TaskResult] = {}
-        self.recalled: list[tuple[int, list[int]]] = []
+        self.recalled: list[tuple[int, list[int], bool]] = []
         self.exited: dict[int, tuple[str, int, bytes, bytes]] = {}
         self._changes = Changes()
         self._number = 0
@@ -862,7 +862,7 @@ async def test_recall(rig: Rig) -> None:
     rig.executors.run(1, tasks)
     rig.executors.recall(1, [running.number, tasks[0].number, tasks[2].number, 999])
     await rig.until(lambda: rig.recalled)
-    assert rig.recalled == [(1, [tasks[0].number, tasks[2].number])]
+    assert rig.recalled == [(1, [tasks[0].number, tasks[2].number], False)]
 
 
 @with_rig

@@ -18,6 +18,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
 from rain.governor.core import GovernorCore
 from rain.governor.core import events as ev
 from rain.governor.core.records import State
+from rain.governor.core.reporting.outbox import begun
 from rain.governor.states import Presence, Stage
 from tests.sim import world
 from tests.sim.deadline_mutants import DEADLINE_MUTANTS
@@ -76,12 +77,22 @@ def records(state: State) -> bytes:
     """All that a core knows, but what it has just answered, and what is in lists of things to be looked at and will be
     passed over."""
     hungry, wanted, out = state.hungry, state.wanted, state.out
+    started, members, following = state.started, state.started_members, state.following
+    candidates = [(executor.chain, executor.chain.nexts) for executor in following]
     state.hungry, state.out = {group: None for group in hungry if group.ready}, []
     state.wanted = [entry for entry in wanted if entry[2].presence is Presence.WANTED]
+    if not begun(state):
+        state.started, state.started_members = [], []
+    state.following = {}
+    for chain, _ in candidates:
+        chain.nexts = {}
     try:
         return pickle.dumps(state)
     finally:
         state.hungry, state.wanted, state.out = hungry, wanted, out
+        state.started, state.started_members, state.following = started, members, following
+        for chain, nexts in candidates:
+            chain.nexts = nexts
 
 
 def run(first: int, last: int) -> Probe:

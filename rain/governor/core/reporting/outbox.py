@@ -28,6 +28,19 @@ from rain.governor.core.records import State
 from rain.governor.states import STARTED
 
 
+def begun(state: State) -> list[tuple[ID, int]]:
+    """The attempts that are to be told as running: what ended or came back in the same turn is not worth a word."""
+    running = [
+        (task.id, task.attempt)
+        for task in state.started
+        if task.phase in STARTED and task.seen_at is not None and not task.unwanted
+    ]
+    for piece, place in state.started_members:
+        if piece.start <= place < piece.stop and piece.seen_place == place:
+            running += piece.range.attempts(place, place + 1)
+    return running
+
+
 def flush(state: State) -> None:
     """Turn what was gathered into effects."""
     out = state.out
@@ -37,15 +50,7 @@ def flush(state: State) -> None:
     if state.away:
         return
     if state.started or state.started_members:
-        # What ended or came back in the same turn is not worth a word.
-        running = [
-            (task.id, task.attempt)
-            for task in state.started
-            if task.phase in STARTED and task.seen_at is not None and not task.unwanted
-        ]
-        for piece, place in state.started_members:
-            if piece.start <= place < piece.stop and piece.seen_place == place:
-                running += piece.range.attempts(place, place + 1)
+        running = begun(state)
         if running:
             out.append(ToServer(Started(running)))
         state.started, state.started_members = [], []
