@@ -255,6 +255,21 @@ function smaller(program) {
   return made;
 }
 
+// -- the text around it ---------------------------------------------------------------------------
+
+const LISTS = /function (\w+)\((\w+)\)\{return Object\.freeze\(Object\.keys\(\2\)\)\}/;
+const BUILDERS = /createGraph\(\w+="G",(?:(?!createGraph\(|export\{).)*\}read\(\w+\)\{[^;]*;try\{[^}]*\}catch\((\w+)\)\{[^}]*\}\}\};export\{/;
+
+/** The text without what builds graphs in a page, which is given whole ones, as a bundler would leave it out. */
+function withoutBuilders(text) {
+  const [, list] = text.match(LISTS) ?? [];
+  if (!list || !BUILDERS.test(text) || !text.includes("=new Int8Array([-1,")) throw new Error("Graphviz' functions are not as they are expected");
+  return text
+    .replace(BUILDERS, "};export{")
+    .replaceAll(`=${list}({`, `=/* @__PURE__ */${list}({`)
+    .replaceAll("=new Int8Array([-1,", "=/* @__PURE__ */new Int8Array([-1,");
+}
+
 // Packed, it is told in base64, which every browser decodes by itself; deflated in a wheel that is as short as basE91.
 export const smallProgram = {
   name: "small-program",
@@ -269,7 +284,7 @@ export const smallProgram = {
       const packed = zstd.compress(program, 22); // at the usual level it is a sixth larger, for the same decoder
       if (Buffer.compare(program, zstd.decompress(packed))) throw new Error("the program is not what it was");
       await Zstd.unload();
-      const contents = whole
+      const contents = withoutBuilders(whole)
         .replace(found[0][2], Buffer.from(packed).toString("base64"))
         .replace(decoded[0][0], () => `Uint8Array.from(atob(${found[0][1]}),(c)=>c.charCodeAt(0))`);
       return { contents, loader: "js" };
