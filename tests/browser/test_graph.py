@@ -335,8 +335,9 @@ def check_every_tab_shows_the_same_session(notebook: Notebook) -> None:
 def check_columns_are_filtered(table: Any) -> None:
     """Each column has a filter of its own; how long the listed tasks took is drawn."""
     count, rows = table.get_by_role("status"), table.locator(".rain-item:not([hidden])")
-    whole = count.inner_text()
-    expect(table.get_by_role("img", name=re.compile("^Durations. .* task"))).to_be_visible()
+    whole, listed = count.inner_text(), rows.count()
+    durations = table.get_by_role("img", name=re.compile("^Durations. .* task"))
+    expect(durations).to_be_visible()
     table.get_by_role("button", name="Filter columns").click()
     table.get_by_label("Filter error").fill("ZeroDiv")
     expect(rows).to_have_count(1)
@@ -348,6 +349,8 @@ def check_columns_are_filtered(table: Any) -> None:
     expect(table.get_by_role("alert")).to_contain_text("(")
     table.get_by_role("button", name="Filter columns").click()
     expect(count).to_have_text(whole)
+    expect(rows).to_have_count(listed)  # rows below these move until then, also under the pointer
+    expect(durations).to_be_visible()
 
 
 REACH = """
