@@ -40,6 +40,18 @@ def test_what_runs_goes_on_and_what_stands_behind_it_is_forgotten() -> None:
     assert rig.assign(rig.task(4)) == ["run e1: 1/4#4"], "its executor is used again"
 
 
+def test_what_was_cancelled_behind_what_runs_is_forgotten_too() -> None:
+    rig = Rig()
+    rig.learn_short()
+    rig.assign(rig.task(1), rig.task(2))
+    runs(rig, 1, 2)
+    assert rig.cancel(2) == ["recall e1: #3"]
+    assert given_up(rig) == ["keep what was noted"]
+    assert registers(rig) == ["> took over , runs 1/1#1", "> started 1/1"]
+    assert rig.step(ev.ExecutorRecalled(1, [3])) == [], "the server that cancelled it does not wait for an answer"
+    assert rig.assign(rig.task(3)) == ["run e1: 1/3#4"]
+
+
 def test_what_ends_before_it_has_registered_is_told_then() -> None:
     rig = Rig(cpus=2)
     rig.assign(rig.task(1), rig.task(2))
