@@ -24,7 +24,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import time
@@ -32,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from peerlib import TREE_WIDTH, layered
+from peerlib import TREE_WIDTH, compared, layered
 
 HERE = Path(__file__).resolve().parent
 ROLES = {"rain-server": "server", "rain-governor": "governor", "rain-executor": "executors"}
@@ -233,13 +232,8 @@ def main() -> None:
         print(f"\n{how}: µs a task, medians of {options.runs} rounds of {options.n} tasks")
         figures = {name: [flat(found) for found in found_all] for name, found_all in rounds.items()}
         for line in figures["now"][0]:
-            now = [one[line] for one in figures["now"]]
-            text = f"{line:20} {statistics.median(now):8.2f}"
-            if "base" in checkouts:
-                base = [one[line] for one in figures["base"]]
-                ratio = statistics.median(a / b if b else 0.0 for a, b in zip(now, base, strict=True))
-                text += f"   base {statistics.median(base):8.2f}   ratio {ratio:5.2f}"
-            print(text, flush=True)
+            columns = {name: [one[line] for one in found] for name, found in figures.items()}
+            print(compared(line, columns["now"], columns.get("base")), flush=True)
         if options.threads:
             for name, found_all in rounds.items():
                 print(name, "by thread:", json.dumps(found_all[-1]["threads_us"]))

@@ -14,7 +14,6 @@ import json
 import os
 import pickle
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from costs import spent_ns
+from peerlib import compared
 
 HERE = Path(__file__).resolve().parent
 
@@ -206,12 +206,8 @@ def main() -> None:
             )
             found[name].append(json.loads(done.stdout))
     for what in ("member", "task"):
-        text = f"{what:8} {statistics.median(one[what] for one in found['now']):7.2f} µs"
-        if "base" in found:
-            pairs = zip(found["now"], found["base"], strict=True)
-            base = statistics.median(one[what] for one in found["base"])
-            text += f"   base {base:7.2f}   ratio {statistics.median(a[what] / b[what] for a, b in pairs):5.2f}"
-        print(text)
+        figures = {name: [one[what] for one in rounds] for name, rounds in found.items()}
+        print(compared(what, figures["now"], figures.get("base"), " µs"))
 
 
 if __name__ == "__main__":

@@ -15,13 +15,14 @@ import argparse
 import gc
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+from peerlib import compared
 
 HERE = Path(__file__).resolve().parent
 WHAT = ("all", "waiting", "behind", "fan-in")
@@ -159,13 +160,8 @@ def main() -> None:
                     rounds[name].append(run_in(checkout, what, by, n))
             print(f"\n{what}, by {by}: medians of {options.runs} rounds of {n} tasks")
             for line in rounds["now"][0]:
-                now = [one[line] for one in rounds["now"]]
-                text = f"{line:20} {statistics.median(now):9.2f}"
-                if "base" in checkouts:
-                    base = [one[line] for one in rounds["base"]]
-                    ratio = statistics.median(a / b if b else 0.0 for a, b in zip(now, base, strict=True))
-                    text += f"   base {statistics.median(base):9.2f}   ratio {ratio:5.2f}"
-                print(text, flush=True)
+                figures = {name: [one[line] for one in found] for name, found in rounds.items()}
+                print(compared(line, figures["now"], figures.get("base")), flush=True)
 
 
 if __name__ == "__main__":

@@ -258,6 +258,15 @@ def startup(report: Report, repeat: int, variant: str) -> None:
     report.runs("W8-startup", 1, whole, cluster_start_s=round(statistics.median(inner), 3))
 
 
+def compared(line: str, now: list[float], base: list[float] | None, unit: str = "") -> str:
+    """A line of text: the median of figures and, if there are such, that of a base, round by round the ratio."""
+    text = f"{line:20} {statistics.median(now):9.2f}{unit}"
+    if base is not None:
+        ratio = statistics.median(a / b if b else 0.0 for a, b in zip(now, base, strict=True))
+        text += f"   base {statistics.median(base):9.2f}   ratio {ratio:5.2f}"
+    return text
+
+
 def children(*words: str) -> list[int]:
     """Ids of this process's descendants whose name or command line has one of `words`."""
     found = []
