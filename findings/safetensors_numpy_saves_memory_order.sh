@@ -6,7 +6,7 @@
 #        not lie so in memory, as safetensors.torch does.
 # What happens: 0.8.0 hands the array's memory over as it lies. The shape is the array's, the values are in another order;
 #        no error, neither at saving nor at loading. Transposed arrays lie so, and to_numpy() of a pandas table that was
-#        made of columns. Reported as issue 825 of safetensors/safetensors, open in November 2026.
+#        made of columns. Reported as issue 825 of safetensors/safetensors in August 2026.
 # Seen:
 #     0.7.0: C order equal True, Fortran order equal True, transposed equal True
 #     0.8.0: C order equal True, Fortran order equal False, transposed equal False
